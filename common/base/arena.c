@@ -17,13 +17,13 @@
 #endif
 #ifdef WITH_ASAN
 #include <sanitizer/asan_interface.h>
-#define RED_ZONE        ((size_t)16)
-#define POISON(p, n)    __asan_poison_memory_region((p), (n))
-#define UNPOISON(p, n)  __asan_unpoison_memory_region((p), (n))
+#define RED_ZONE       ((size_t)16)
+#define POISON(p, n)   __asan_poison_memory_region((p), (n))
+#define UNPOISON(p, n) __asan_unpoison_memory_region((p), (n))
 #else
-#define RED_ZONE        ((size_t)0)
-#define POISON(p, n)    ((void)(p), (void)(n))
-#define UNPOISON(p, n)  ((void)(p), (void)(n))
+#define RED_ZONE       ((size_t)0)
+#define POISON(p, n)   ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 
 enum { ALIGN = 16, DEFAULT_BLOCK = 64 << 10 };

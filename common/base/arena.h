@@ -41,7 +41,7 @@ char *cpv_arena_printf(cpv_arena *a, const char *fmt, ...) CPV_PRINTF(2, 3);
 struct cpv_arena_mark cpv_arena_mark(const cpv_arena *a);
 /* Everything allocated after the mark is gone. One block is kept for reuse. */
 void cpv_arena_rewind(cpv_arena *a, struct cpv_arena_mark mark);
-void cpv_arena_reset(cpv_arena *a); /* rewind to the very beginning */
+void cpv_arena_reset(cpv_arena *a);        /* rewind to the very beginning */
 size_t cpv_arena_used(const cpv_arena *a); /* bytes of blocks held */
 
 #ifdef __cplusplus

@@ -137,30 +137,6 @@ void cpv_buf_varint(struct cpv_buf *b, uint64_t v)
     cpv_buf_byte(b, (uint8_t)v);
 }
 
-static uint64_t load_le(const uint8_t *p, size_t n)
-{
-    uint64_t v = 0;
-
-    for (size_t i = 0; i < n; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
-}
-
-uint16_t cpv_load_u16(const uint8_t *p)
-{
-    return (uint16_t)load_le(p, 2);
-}
-
-uint32_t cpv_load_u32(const uint8_t *p)
-{
-    return (uint32_t)load_le(p, 4);
-}
-
-uint64_t cpv_load_u64(const uint8_t *p)
-{
-    return load_le(p, 8);
-}
-
 struct cpv_bytes cpv_get_bytes(struct cpv_cursor *c, size_t n)
 {
     struct cpv_bytes b = {NULL, 0};
@@ -174,31 +150,32 @@ struct cpv_bytes cpv_get_bytes(struct cpv_cursor *c, size_t n)
     return b;
 }
 
-static uint64_t get_le(struct cpv_cursor *c, size_t n)
-{
-    struct cpv_bytes b = cpv_get_bytes(c, n);
-
-    return b.data ? load_le(b.data, n) : 0;
-}
-
 uint8_t cpv_get_u8(struct cpv_cursor *c)
 {
-    return (uint8_t)get_le(c, 1);
+    struct cpv_bytes b = cpv_get_bytes(c, 1);
+
+    return b.data ? b.data[0] : 0;
 }
 
 uint16_t cpv_get_u16(struct cpv_cursor *c)
 {
-    return (uint16_t)get_le(c, 2);
+    struct cpv_bytes b = cpv_get_bytes(c, 2);
+
+    return b.data ? cpv_load_u16(b.data) : 0;
 }
 
 uint32_t cpv_get_u32(struct cpv_cursor *c)
 {
-    return (uint32_t)get_le(c, 4);
+    struct cpv_bytes b = cpv_get_bytes(c, 4);
+
+    return b.data ? cpv_load_u32(b.data) : 0;
 }
 
 uint64_t cpv_get_u64(struct cpv_cursor *c)
 {
-    return get_le(c, 8);
+    struct cpv_bytes b = cpv_get_bytes(c, 8);
+
+    return b.data ? cpv_load_u64(b.data) : 0;
 }
 
 uint64_t cpv_get_varint(struct cpv_cursor *c)

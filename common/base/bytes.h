@@ -72,9 +72,21 @@ void cpv_buf_u32(struct cpv_buf *b, uint32_t v);
 void cpv_buf_u64(struct cpv_buf *b, uint64_t v);
 void cpv_buf_varint(struct cpv_buf *b, uint64_t v); /* LEB128, at most 10 bytes */
 
-uint16_t cpv_load_u16(const uint8_t *p);
-uint32_t cpv_load_u32(const uint8_t *p);
-uint64_t cpv_load_u64(const uint8_t *p);
+/* In line, because digests and parsers live on them; one instruction each. */
+static inline uint16_t cpv_load_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static inline uint32_t cpv_load_u32(const uint8_t *p)
+{
+    return cpv_load_u16(p) | (uint32_t)cpv_load_u16(p + 2) << 16;
+}
+
+static inline uint64_t cpv_load_u64(const uint8_t *p)
+{
+    return cpv_load_u32(p) | (uint64_t)cpv_load_u32(p + 4) << 32;
+}
 
 /*
  * A cursor over untrusted bytes: every get either yields a value or sets
@@ -87,7 +99,8 @@ struct cpv_cursor {
 
 static inline struct cpv_cursor cpv_cursor_of(struct cpv_bytes b)
 {
-    struct cpv_cursor c = {b.data, b.data + b.size, false};
+    const uint8_t *data = b.data ? b.data : (const uint8_t *)"";
+    struct cpv_cursor c = {data, data + b.size, false};
     return c;
 }
 

@@ -7,10 +7,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static void set_text(struct cpv_err *err, const char *fmt, va_list ap)
+/* At most room - 1 bytes. Through a copy: the arguments may be of err->text itself. */
+static void set_text(struct cpv_err *err, size_t room, const char *fmt, va_list ap)
+    CPV_PRINTF(3, 0);
+
+static void set_text(struct cpv_err *err, size_t room, const char *fmt, va_list ap)
 {
-    if (vsnprintf(err->text, sizeof err->text, fmt, ap) < 0)
-        err->text[0] = '\0';
+    char text[sizeof err->text];
+
+    if (vsnprintf(text, room, fmt, ap) < 0)
+        text[0] = '\0';
+    memcpy(err->text, text, strlen(text) + 1);
 }
 
 int cpv_fail(struct cpv_err *err, int code, const char *fmt, ...)
@@ -22,7 +29,7 @@ int cpv_fail(struct cpv_err *err, int code, const char *fmt, ...)
         err->code = code;
         err->sys = 0;
         va_start(ap, fmt);
-        set_text(err, fmt, ap);
+        set_text(err, sizeof err->text, fmt, ap);
         va_end(ap);
     }
     errno = saved;
@@ -47,8 +54,9 @@ static int code_of_errno(int sys_errno)
 
 int cpv_fail_sys(struct cpv_err *err, int sys_errno, const char *fmt, ...)
 {
-    int code = code_of_errno(sys_errno);
-    char reason[128];
+    int code = code_of_errno(sys_errno), saved = errno;
+    char space[128];
+    const char *reason;
     size_t used;
     va_list ap;
 
@@ -56,13 +64,14 @@ int cpv_fail_sys(struct cpv_err *err, int sys_errno, const char *fmt, ...)
         return code;
     err->code = code;
     err->sys = sys_errno;
+    /* GNU strerror_r returns the text, not necessarily in the buffer. */
+    reason = strerror_r(sys_errno, space, sizeof space);
     va_start(ap, fmt);
-    set_text(err, fmt, ap);
+    set_text(err, sizeof err->text - strnlen(reason, sizeof space) - 2, fmt, ap);
     va_end(ap);
     used = strlen(err->text);
-    /* GNU strerror_r returns the text, not necessarily in the buffer. */
-    (void)snprintf(err->text + used, sizeof err->text - used, ": %s",
-                   strerror_r(sys_errno, reason, sizeof reason));
+    (void)snprintf(err->text + used, sizeof err->text - used, ": %s", reason);
+    errno = saved;
     return code;
 }
 
@@ -81,7 +90,7 @@ int cpv_err_add(struct cpv_err *err, const char *fmt, ...)
         return 0;
     memcpy(old, err->text, sizeof old);
     va_start(ap, fmt);
-    set_text(err, fmt, ap);
+    set_text(err, sizeof err->text, fmt, ap);
     va_end(ap);
     used = strlen(err->text);
     if (used + 2 < sizeof err->text) {

@@ -25,22 +25,22 @@ extern "C" {
 
 typedef enum cpv_code {
     CPV_OK = 0,
-    CPV_E_USAGE = -1,    /* the command line or a configuration is wrong: exit 2 */
-    CPV_E_INPUT = -2,    /* a file that the user gave is bad: 65 */
-    CPV_E_CORRUPT = -3,  /* a file that we wrote fails its own checks: 65 */
-    CPV_E_BUG = -4,      /* our own mistake: 70 */
-    CPV_E_IO = -5,       /* the system refused: 74 */
-    CPV_E_SPACE = -6,    /* the disk is full, or nearly: 74 */
-    CPV_E_MEMORY = -7,   /* out of memory: 74 */
-    CPV_E_STOPPED = -8,  /* asked to stop; run again: 75 */
-    CPV_E_BUSY = -9,     /* another live process holds it; run again: 75 */
+    CPV_E_USAGE = -1,     /* the command line or a configuration is wrong: exit 2 */
+    CPV_E_INPUT = -2,     /* a file that the user gave is bad: 65 */
+    CPV_E_CORRUPT = -3,   /* a file that we wrote fails its own checks: 65 */
+    CPV_E_BUG = -4,       /* our own mistake: 70 */
+    CPV_E_IO = -5,        /* the system refused: 74 */
+    CPV_E_SPACE = -6,     /* the disk is full, or nearly: 74 */
+    CPV_E_MEMORY = -7,    /* out of memory: 74 */
+    CPV_E_STOPPED = -8,   /* asked to stop; run again: 75 */
+    CPV_E_BUSY = -9,      /* another live process holds it; run again: 75 */
     CPV_E_SETTINGS = -10, /* made with other settings: 78 */
-    CPV_E_ABSENT = -11   /* the file is not there: 74 unless the caller expected it */
+    CPV_E_ABSENT = -11    /* the file is not there: 74 unless the caller expected it */
 } cpv_code;
 
 struct cpv_err {
-    int  code;      /* the last cpv_fail's; 0 if none */
-    int  sys;       /* errno where the system was to blame, else 0 */
+    int code;       /* the last cpv_fail's; 0 if none */
+    int sys;        /* errno where the system was to blame, else 0 */
     char text[512]; /* one line, always terminated, cut short rather than overflowing */
 };
 

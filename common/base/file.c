@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "common/base/size.h"
 #include "common/base/sys.h"
 
 struct cpv_draft {
@@ -57,6 +58,9 @@ int cpv_file_get_at(int fd, void *to, size_t n, uint64_t at, const char *path,
 {
     size_t done = 0;
 
+    if (!cpv_range_in(at, n, INT64_MAX)) /* more than any file has */
+        return cpv_fail(err, CPV_E_CORRUPT, "'%s': ends before byte %llu", path,
+                        (unsigned long long)at);
     while (done < n) {
         ssize_t got =
             cpv_sys.pread(fd, (uint8_t *)to + done, n - done, (off_t)(at + done));
@@ -122,7 +126,8 @@ bool cpv_file_exists(const char *path)
 
 /* ---- writing ---- */
 
-int cpv_file_put(int fd, const void *from, size_t n, const char *path, struct cpv_err *err)
+int cpv_file_put(int fd, const void *from, size_t n, const char *path,
+                 struct cpv_err *err)
 {
     size_t done = 0;
 
@@ -163,7 +168,8 @@ int cpv_folder_sync(const char *path, struct cpv_err *err)
 
     if (fd < 0)
         return cpv_fail_sys(err, errno, "cannot open folder '%s'", path);
-    if (cpv_sys.fsync(fd) < 0)
+    /* EINVAL: a file system that knows no fsync for folders. */
+    if (cpv_sys.fsync(fd) < 0 && errno != EINVAL)
         rc = cpv_fail_sys(err, errno, "cannot make folder '%s' durable", path);
     cpv_file_close(&fd);
     return rc;
@@ -271,6 +277,40 @@ static char *tmp_path_of(const char *final_path)
     return (char *)b.data;
 }
 
+/*
+ * An empty, locked file under a temporary name. Where sys_rename_new had to link and
+ * unlink, a kill in between leaves what was committed under both names: emptying one
+ * would empty the other, so such a name is dropped and made anew.
+ */
+static int take_tmp(int *fd, const char *tmp, struct cpv_err *err)
+{
+    struct stat st;
+    int rc;
+
+    for (;;) {
+        if ((rc = cpv_file_lock(fd, tmp, err)))
+            return rc;
+        if (cpv_sys.fstat(*fd, &st) < 0) {
+            rc = cpv_fail_sys(err, errno, "cannot look at '%s'", tmp);
+            break;
+        }
+        if (st.st_nlink < 2) {
+            if (cpv_sys.ftruncate(*fd, 0) == 0)
+                return CPV_OK;
+            rc = cpv_fail_sys(err, errno, "cannot empty '%s'", tmp);
+            (void)cpv_sys.unlink(tmp);
+            break;
+        }
+        if (cpv_sys.unlink(tmp) < 0) {
+            rc = cpv_fail_sys(err, errno, "cannot remove '%s'", tmp);
+            break;
+        }
+        cpv_file_close(fd);
+    }
+    cpv_file_close(fd);
+    return rc;
+}
+
 static void free_draft(cpv_draft *d)
 {
     cpv_file_close(&d->fd);
@@ -293,9 +333,7 @@ int cpv_draft_open(cpv_draft **out, const char *final_path, struct cpv_err *err)
     if (!d->final_path || !d->tmp_path)
         rc = cpv_fail_memory(err);
     else
-        rc = cpv_file_lock(&d->fd, d->tmp_path, err);
-    if (!rc && cpv_sys.ftruncate(d->fd, 0) < 0)
-        rc = cpv_fail_sys(err, errno, "cannot empty '%s'", d->tmp_path);
+        rc = take_tmp(&d->fd, d->tmp_path, err);
     if (rc) {
         free_draft(d);
         return rc;
@@ -329,8 +367,12 @@ int cpv_draft_check(const cpv_draft *d, struct cpv_err *err)
     return d->error.code;
 }
 
-/* fsync, then the name. The lock is held until the descriptor closes, after both. */
-static int publish(cpv_draft *d, bool *existed, struct cpv_err *err)
+/*
+ * fsync, then the name. The lock is held until the descriptor closes, after both.
+ * *ours: the temporary name is still ours, to be removed; once it was renamed, another
+ * process may have made a new one.
+ */
+static int publish(cpv_draft *d, bool *existed, bool *ours, struct cpv_err *err)
 {
     int rc = cpv_draft_check(d, err);
 
@@ -338,12 +380,15 @@ static int publish(cpv_draft *d, bool *existed, struct cpv_err *err)
         return rc;
     if (cpv_sys.fsync(d->fd) < 0)
         return cpv_fail_sys(err, errno, "cannot make '%s' durable", d->tmp_path);
-    if (cpv_sys.rename_new(d->tmp_path, d->final_path) == 0)
+    if (cpv_sys.rename_new(d->tmp_path, d->final_path) == 0) {
+        *ours = false;
         return cpv_folder_sync_of(d->final_path, err);
+    }
     if (errno != EEXIST)
         return cpv_fail_sys(err, errno, "cannot rename '%s' to '%s'", d->tmp_path,
                             d->final_path);
     *existed = true;
+    *ours = false;
     if (cpv_sys.unlink(d->tmp_path) < 0)
         return cpv_fail_sys(err, errno, "cannot remove '%s'", d->tmp_path);
     return CPV_OK;
@@ -352,12 +397,14 @@ static int publish(cpv_draft *d, bool *existed, struct cpv_err *err)
 int cpv_draft_commit(cpv_draft **dp, bool *existed, struct cpv_err *err)
 {
     cpv_draft *d = *dp;
-    bool taken = false;
-    int rc = publish(d, &taken, err);
+    bool taken = false, ours = true;
+    int rc = publish(d, &taken, &ours, err);
 
     *dp = NULL;
     if (existed)
         *existed = taken;
+    if (ours) /* a full disk should get its space back */
+        (void)cpv_sys.unlink(d->tmp_path);
     if (!rc) {
         /* NFS and quotas report a failed write here at the latest. */
         int fd = d->fd;
@@ -385,16 +432,16 @@ void cpv_draft_discard(cpv_draft **dp)
 static int replace_locked(int fd, const char *tmp, const char *path,
                           struct cpv_bytes content, struct cpv_err *err)
 {
-    int rc;
+    int rc = cpv_file_put(fd, content.data, content.size, tmp, err);
 
-    if (cpv_sys.ftruncate(fd, 0) < 0)
-        return cpv_fail_sys(err, errno, "cannot empty '%s'", tmp);
-    if ((rc = cpv_file_put(fd, content.data, content.size, tmp, err)))
+    if (!rc && cpv_sys.fsync(fd) < 0)
+        rc = cpv_fail_sys(err, errno, "cannot make '%s' durable", tmp);
+    if (!rc && cpv_sys.rename(tmp, path) < 0)
+        rc = cpv_fail_sys(err, errno, "cannot rename '%s' to '%s'", tmp, path);
+    if (rc) {
+        (void)cpv_sys.unlink(tmp);
         return rc;
-    if (cpv_sys.fsync(fd) < 0)
-        return cpv_fail_sys(err, errno, "cannot make '%s' durable", tmp);
-    if (cpv_sys.rename(tmp, path) < 0)
-        return cpv_fail_sys(err, errno, "cannot rename '%s' to '%s'", tmp, path);
+    }
     return cpv_folder_sync_of(path, err);
 }
 
@@ -405,12 +452,9 @@ int cpv_file_replace(const char *path, struct cpv_bytes content, struct cpv_err 
 
     if (!tmp)
         return cpv_fail_memory(err);
-    rc = cpv_file_lock(&fd, tmp, err);
-    if (!rc) {
+    rc = take_tmp(&fd, tmp, err);
+    if (!rc)
         rc = replace_locked(fd, tmp, path, content, err);
-        if (rc)
-            (void)cpv_sys.unlink(tmp);
-    }
     cpv_file_close(&fd);
     cpv_free(tmp);
     return rc;

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See column.h. */
+#include "common/corpus/column.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/bytes.h"
+#include "common/base/file.h"
+#include "common/base/size.h"
+#include "common/base/sys.h"
+
+static const char *const SUFFIX[] = {
+    [CPV_FILE_SHARD] = ".tar.zst",
+    [CPV_FILE_RECORD] = ".json",
+    [CPV_FILE_STATS] = ".stats.json",
+    [CPV_FILE_JOURNAL] = ".journal",
+};
+
+char *cpv_column_path(cpv_arena *mem, const char *corpus, const char *column, uint32_t part,
+                      uint32_t revision, enum cpv_part_file file)
+{
+    /* A journal is hidden: it is never part of what a column holds. */
+    const char *dot = file == CPV_FILE_JOURNAL ? "." : "";
+
+    if (revision == 0)
+        return cpv_arena_printf(mem, "%s/%s/%s%05u%s", corpus, column, dot, part,
+                                SUFFIX[file]);
+    return cpv_arena_printf(mem, "%s/%s/%s%05u.r%u%s", corpus, column, dot, part, revision,
+                            SUFFIX[file]);
+}
+
+/* At least `least` digits at *s as a number up to max; moves *s. */
+static bool read_number(const char **s, int least, uint32_t max, uint32_t *out)
+{
+    uint64_t v = 0;
+    int digits = 0;
+
+    for (; **s >= '0' && **s <= '9'; (*s)++, digits++) {
+        v = v * 10 + (uint64_t)(**s - '0');
+        if (v > max)
+            return false;
+    }
+    *out = (uint32_t)v;
+    return digits >= least;
+}
+
+bool cpv_column_parse_name(const char *name, uint32_t *part, uint32_t *revision,
+                           enum cpv_part_file *file)
+{
+    bool hidden = name[0] == '.';
+
+    name += hidden;
+    *revision = 0;
+    if (!read_number(&name, 5, CPV_PARTS_MAX, part))
+        return false;
+    if (strncmp(name, ".r", 2) == 0) {
+        name += 2;
+        if (!read_number(&name, 1, CPV_REVISIONS_MAX, revision) || *revision == 0)
+            return false;
+    }
+    for (unsigned i = 0; i < CPV_COUNT(SUFFIX); i++) {
+        if (strcmp(name, SUFFIX[i]) == 0 && hidden == (i == CPV_FILE_JOURNAL)) {
+            *file = (enum cpv_part_file)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- scanning ---- */
+
+struct found {
+    uint32_t part, revision;
+    enum cpv_part_file file;
+};
+
+static int compare_found(const void *pa, const void *pb)
+{
+    const struct found *a = pa, *b = pb;
+
+    if (a->part != b->part)
+        return a->part < b->part ? -1 : 1;
+    if (a->revision != b->revision)
+        return a->revision < b->revision ? -1 : 1;
+    return (int)a->file - (int)b->file;
+}
+
+/* Shards and records of a folder, unsorted, into buf as struct found. */
+static int list_folder(const char *path, struct cpv_buf *buf, struct cpv_err *err)
+{
+    DIR *dir = opendir(path);
+    struct dirent *e;
+
+    if (!dir && errno == ENOENT)
+        return CPV_OK;
+    if (!dir)
+        return cpv_fail_sys(err, errno, "cannot open folder '%s'", path);
+    for (errno = 0; (e = readdir(dir)); errno = 0) {
+        struct found f;
+
+        if (cpv_column_parse_name(e->d_name, &f.part, &f.revision, &f.file) &&
+            (f.file == CPV_FILE_SHARD || f.file == CPV_FILE_RECORD))
+            cpv_buf_add(buf, &f, sizeof f);
+    }
+    if (errno) {
+        int rc = cpv_fail_sys(err, errno, "cannot read folder '%s'", path);
+
+        closedir(dir);
+        return rc;
+    }
+    closedir(dir);
+    return buf->failed ? cpv_fail_memory(err) : CPV_OK;
+}
+
+/* Sorted entries into parts: the last revision of a part that has a record counts. */
+static int gather(const struct found *f, size_t n, cpv_arena *mem, struct cpv_column *out,
+                  struct cpv_err *err)
+{
+    out->at = cpv_arena_calloc(mem, n ? n : 1, sizeof *out->at);
+    if (!out->at)
+        return cpv_fail_memory(err);
+    for (size_t i = 0; i < n; i++) {
+        struct cpv_column_part *last = out->count ? &out->at[out->count - 1] : NULL;
+        bool has_record = i + 1 < n && f[i].file == CPV_FILE_SHARD &&
+                          f[i + 1].file == CPV_FILE_RECORD &&
+                          f[i + 1].part == f[i].part && f[i + 1].revision == f[i].revision;
+
+        if (f[i].file == CPV_FILE_SHARD && !has_record)
+            out->orphans++;
+        if (f[i].file != CPV_FILE_RECORD)
+            continue;
+        if (last && last->part == f[i].part) {
+            last->revision = f[i].revision;
+            out->superseded++;
+        } else {
+            out->at[out->count].part = f[i].part;
+            out->at[out->count].revision = f[i].revision;
+            out->count++;
+        }
+    }
+    return CPV_OK;
+}
+
+int cpv_column_scan(const char *corpus, const char *column, cpv_arena *mem,
+                    struct cpv_column *out, struct cpv_err *err)
+{
+    char *path = cpv_arena_printf(mem, "%s/%s", corpus, column);
+    struct cpv_buf buf = {0};
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    rc = path ? list_folder(path, &buf, err) : cpv_fail_memory(err);
+    if (!rc) {
+        size_t n = buf.size / sizeof(struct found);
+
+        if (n)
+            qsort(buf.data, n, sizeof(struct found), compare_found);
+        rc = gather((const struct found *)(const void *)buf.data, n, mem, out, err);
+    }
+    cpv_buf_release(&buf);
+    return rc;
+}
+
+bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revision)
+{
+    uint32_t low = 0, high = c->count;
+
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+
+        if (c->at[mid].part < part)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    if (low == c->count || c->at[low].part != part)
+        return false;
+    *revision = c->at[low].revision;
+    return true;
+}
+
+/* ---- which columns are there ---- */
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Add every sub-folder of CORPUS/PREFIX that holds a settings file. */
+static int add_columns(const char *corpus, const char *prefix, cpv_arena *mem,
+                       struct cpv_buf *names, struct cpv_err *err)
+{
+    char *path = cpv_arena_printf(mem, "%s/%s", corpus, prefix);
+    struct dirent *e;
+    DIR *dir;
+
+    if (!path)
+        return cpv_fail_memory(err);
+    dir = opendir(path);
+    if (!dir)
+        return errno == ENOENT ? CPV_OK
+                               : cpv_fail_sys(err, errno, "cannot open folder '%s'", path);
+    while ((e = readdir(dir))) {
+        char *name, *settings;
+
+        if (e->d_name[0] == '.')
+            continue;
+        name = cpv_arena_printf(mem, "%s%s", prefix, e->d_name);
+        settings = name ? cpv_arena_printf(mem, "%s/%s/settings.yaml", corpus, name) : NULL;
+        if (!settings) {
+            names->failed = true;
+            break;
+        }
+        if (cpv_file_exists(settings))
+            cpv_buf_add(names, &name, sizeof name);
+    }
+    closedir(dir);
+    return names->failed ? cpv_fail_memory(err) : CPV_OK;
+}
+
+int cpv_columns_list(const char *corpus, cpv_arena *mem, const char ***names,
+                     uint32_t *count, struct cpv_err *err)
+{
+    struct cpv_buf buf = {0};
+    int rc = add_columns(corpus, "", mem, &buf, err);
+
+    if (!rc)
+        rc = add_columns(corpus, "shards/", mem, &buf, err);
+    if (!rc) {
+        *count = (uint32_t)(buf.size / sizeof(char *));
+        *names = cpv_arena_calloc(mem, *count + 1u, sizeof(char *));
+        if (!*names)
+            rc = cpv_fail_memory(err);
+        else if (buf.size)
+            memcpy(*names, buf.data, buf.size);
+    }
+    cpv_buf_release(&buf);
+    if (!rc && *count)
+        qsort(*names, *count, sizeof(char *), compare_names);
+    return rc;
+}

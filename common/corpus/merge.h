@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One sample out of several columns: the members of all of them, and one JSON with
+ * the keys of all of theirs.
+ */
+#ifndef CPV_CORPUS_MERGE_H
+#define CPV_CORPUS_MERGE_H
+
+#include <stdbool.h>
+
+#include "common/base/arena.h"
+#include "common/base/bytes.h"
+#include "common/base/error.h"
+#include "common/format/sample.h"
+
+enum { CPV_MERGE_MEMBERS_MAX = 128 };
+
+/* Is this extension one of an image's? */
+bool cpv_ext_is_image(const char *ext);
+
+/*
+ * Merge the same sample of n columns. Of equal extensions (other than json) the first
+ * column's counts. JSON objects: the first one's keys in its order, then those that
+ * later columns add, in theirs; for equal keys the later column's value, at the
+ * earlier place. With one column the bytes are kept as they are. images: false leaves
+ * the image members out. Results live in mem; views of the inputs are kept.
+ */
+CPV_MUST_CHECK int cpv_merge_samples(const struct cpv_sample *samples, size_t n, bool images,
+                                     cpv_arena *mem, struct cpv_member **members,
+                                     size_t *n_members, struct cpv_err *err);
+
+#endif

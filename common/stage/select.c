@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * --parts: all, an explicit list, the scheduler's array variable, or numbers on
+ * standard input, taken as they come, so that one process with a loaded model
+ * serves many parts.
+ */
+#include "common/stage/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/bytes.h"
+#include "common/base/sys.h"
+
+struct range {
+    uint32_t first, last;
+};
+
+struct cpv_select {
+    bool all, from_input;
+    struct cpv_buf ranges; /* struct range */
+    size_t range;          /* the one we are in */
+    uint64_t next;         /* the next number of it, or of all */
+    bool inside;
+};
+
+static const char EXPECTED[] =
+    "'--parts': expected all, env, - or a list such as 3,7,9-12, got '%s'";
+
+static bool number_of(const char **s, uint32_t *out)
+{
+    uint64_t v = 0;
+    const char *start = *s;
+
+    for (; **s >= '0' && **s <= '9'; (*s)++) {
+        v = v * 10 + (uint64_t)(**s - '0');
+        if (v >= CPV_PARTS_MAX)
+            return false;
+    }
+    *out = (uint32_t)v;
+    return *s > start;
+}
+
+static int parse_list(cpv_select *s, const char *text, struct cpv_err *err)
+{
+    const char *p = text;
+
+    for (;;) {
+        struct range r;
+
+        if (!number_of(&p, &r.first))
+            break;
+        r.last = r.first;
+        if (*p == '-') {
+            p++;
+            if (!number_of(&p, &r.last) || r.last < r.first)
+                break;
+        }
+        cpv_buf_add(&s->ranges, &r, sizeof r);
+        if (s->ranges.failed)
+            return cpv_fail_memory(err);
+        if (*p == '\0')
+            return CPV_OK;
+        if (*p++ != ',')
+            break;
+    }
+    return cpv_fail(err, CPV_E_USAGE, EXPECTED, text);
+}
+
+static int parse_env(cpv_select *s, struct cpv_err *err)
+{
+    static const char *const names[] = {"SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && parse_list(s, value, err) == CPV_OK)
+            return CPV_OK;
+        if (value)
+            return cpv_fail(err, CPV_E_USAGE, "'%s': expected a part number, got '%s'",
+                            names[i], value);
+    }
+    return cpv_fail(err, CPV_E_USAGE,
+                    "'--parts env': neither SLURM_ARRAY_TASK_ID nor "
+                    "JOB_COMPLETION_INDEX is set");
+}
+
+int cpv_select_open(cpv_select **out, const char *text, struct cpv_err *err)
+{
+    cpv_select *s = cpv_calloc(1, sizeof *s);
+    int rc = CPV_OK;
+
+    *out = NULL;
+    if (!s)
+        return cpv_fail_memory(err);
+    if (strcmp(text, "all") == 0)
+        s->all = true;
+    else if (strcmp(text, "-") == 0)
+        s->from_input = true;
+    else if (strcmp(text, "env") == 0)
+        rc = parse_env(s, err);
+    else
+        rc = parse_list(s, text, err);
+    if (rc)
+        cpv_select_close(&s);
+    *out = s;
+    return rc;
+}
+
+void cpv_select_close(cpv_select **sp)
+{
+    cpv_select *s = *sp;
+
+    *sp = NULL;
+    if (!s)
+        return;
+    cpv_buf_release(&s->ranges);
+    cpv_free(s);
+}
+
+/* The next line of standard input: a number or a list, added to the ranges. */
+static int read_more(cpv_select *s, struct cpv_err *err)
+{
+    char line[256];
+
+    for (;;) {
+        size_t n;
+
+        if (!fgets(line, sizeof line, stdin))
+            return 0;
+        n = strcspn(line, "\r\n");
+        line[n] = '\0';
+        if (n == 0)
+            continue;
+        cpv_buf_clear(&s->ranges);
+        s->range = 0;
+        if (parse_list(s, line, err))
+            return cpv_fail(err, CPV_E_USAGE,
+                            "standard input: expected a part number, got '%s'", line);
+        return 1;
+    }
+}
+
+int cpv_select_next(cpv_select *s, uint32_t n_parts, uint32_t *part, struct cpv_err *err)
+{
+    if (s->all) {
+        *part = (uint32_t)s->next;
+        return s->next++ < n_parts;
+    }
+    for (;;) {
+        const struct range *r = (const struct range *)(const void *)s->ranges.data;
+        size_t n = s->ranges.size / sizeof *r;
+
+        if (s->range == n) {
+            int got = s->from_input ? read_more(s, err) : 0;
+
+            if (got <= 0)
+                return got;
+            continue;
+        }
+        if (!s->inside)
+            s->next = r[s->range].first;
+        s->inside = s->next < r[s->range].last;
+        *part = (uint32_t)s->next++;
+        if (!s->inside)
+            s->range++;
+        if (*part >= n_parts)
+            return cpv_fail(err, CPV_E_USAGE, "part %u does not exist: there are %u parts",
+                            *part, n_parts);
+        return 1;
+    }
+}

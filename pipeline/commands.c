@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The commands in the order of the help; and the driver's own help, man page and
+ * completion, which list them and the stages. */
+#include <string.h>
+
+#include "pipeline/command.h"
+#include "pipeline/stages.h"
+
+static const struct cpv_command *const ORDER[] = {
+    &cpv_command_run,    &cpv_command_status, &cpv_command_inspect, &cpv_command_cat,
+    &cpv_command_verify, &cpv_command_export, &cpv_command_index,   &cpv_command_gc,
+    NULL};
+
+const struct cpv_command *const *cpv_commands(void)
+{
+    return ORDER;
+}
+
+enum { COLUMN = 12 };
+
+static void add_line(struct cpv_buf *out, const char *name, const char *text)
+{
+    cpv_buf_printf(out, "  %-*s%s\n", COLUMN, name, text);
+}
+
+static void add_help(struct cpv_buf *out)
+{
+    cpv_buf_str(out, "\nCommands:\n");
+    for (size_t i = 0; ORDER[i]; i++)
+        add_line(out, ORDER[i]->name, ORDER[i]->summary);
+    cpv_buf_str(out, "\nStages, each a program of its own (`capivara fetch` runs "
+                     "capivara-fetch):\n");
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+        add_line(out, s->name, s->summary);
+    cpv_buf_str(out, "\n`capivara COMMAND --help` says more about one of them.\n");
+}
+
+static void add_man_entry(struct cpv_buf *out, const char *name, const char *text)
+{
+    cpv_buf_printf(out, ".TP\n.B %s\n%s.\n", name, text);
+}
+
+static void add_man(struct cpv_buf *out)
+{
+    cpv_buf_str(out, ".SH COMMANDS\n");
+    for (size_t i = 0; ORDER[i]; i++)
+        add_man_entry(out, ORDER[i]->name, ORDER[i]->summary);
+    cpv_buf_str(out, ".SH STAGES\n");
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+        add_man_entry(out, s->name, s->summary);
+}
+
+static void add_words(struct cpv_buf *out, const struct cpv_opt *opts)
+{
+    for (const struct cpv_opt *o = opts; o && o->kind != CPV_OPT_END; o++)
+        if (o->name && !(o->flags & CPV_OPT_HIDDEN))
+            cpv_buf_printf(out, " --%s", o->name);
+}
+
+/* The first word is a command; then come its options, else bash's own file names. */
+static void add_completion(struct cpv_buf *out)
+{
+    cpv_buf_str(out, "# bash completion for capivara; source it\n"
+                     "_capivara()\n{\n"
+                     "    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+                     "    COMPREPLY=()\n"
+                     "    if [[ $COMP_CWORD == 1 ]]; then\n        words='");
+    for (size_t i = 0; ORDER[i]; i++)
+        cpv_buf_printf(out, "%s ", ORDER[i]->name);
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+        cpv_buf_printf(out, "%s ", s->name);
+    cpv_buf_str(out, "--help --version --man --completion'\n"
+                     "    elif [[ $cur == -* ]]; then\n"
+                     "        case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; ORDER[i]; i++) {
+        cpv_buf_printf(out, "        %s)\n            words='--quiet --verbose --help",
+                       ORDER[i]->name);
+        add_words(out, ORDER[i]->options);
+        cpv_buf_str(out, "' ;;\n");
+    }
+    cpv_buf_str(out, "        esac\n    fi\n"
+                     "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
+                     "complete -o bashdefault -o default -F _capivara capivara\n");
+}
+
+void cpv_driver_answer(const struct cpv_program *p, enum cpv_cli_ask ask,
+                       struct cpv_buf *out)
+{
+    if (ask == CPV_ASK_COMPLETION) {
+        add_completion(out);
+        return;
+    }
+    cpv_program_answer(p, ask, out);
+    if (ask == CPV_ASK_HELP)
+        add_help(out);
+    else if (ask == CPV_ASK_MAN)
+        add_man(out);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the driver knows about stages: one table, in the order in which `run` runs them.
+ * Everything else (options, settings, which parts need work) is the stages' own affair
+ * and asked of their programs.
+ */
+#ifndef CPV_PIPELINE_STAGES_H
+#define CPV_PIPELINE_STAGES_H
+
+#include <stdbool.h>
+
+#include "common/base/arena.h"
+#include "common/base/error.h"
+#include "common/format/config.h"
+
+struct cpv_stage_entry {
+    const char *name;    /* "fetch" */
+    const char *program; /* "capivara-fetch" */
+    const char *summary; /* as the program's own */
+    const char *section; /* of the configuration; without it the stage is left out ... */
+    bool always;         /* ... unless it always runs */
+    const char *reads;   /* another section that it reads; NULL: none */
+    /* NULL, or the option that selects an instance: one run for each key of the section,
+     * and `column` holds %s for it. */
+    const char *instance;
+    const char *column;
+    bool whole; /* needs every part of its inputs: left out when --parts is given */
+};
+
+extern const struct cpv_stage_entry cpv_stages[]; /* ends with a NULL name */
+
+/* One stage, or one instance of it, that a configuration asks for. */
+struct cpv_step {
+    const struct cpv_stage_entry *stage;
+    const char *instance; /* NULL: none */
+    const char *column;   /* "fetch", "shards/train" */
+};
+
+/* Are the top-level keys known? CPV_E_USAGE with line and column. */
+CPV_MUST_CHECK int cpv_steps_check(const cpv_config *config, struct cpv_err *err);
+
+/* What `run` would run, in order; config NULL: only stages that always run. In mem. */
+CPV_MUST_CHECK int cpv_steps_list(const cpv_config *config, cpv_arena *mem,
+                                  struct cpv_step **out, size_t *n, struct cpv_err *err);
+
+/* Does this step read such a key ("fetch.image_size", "seed")? */
+bool cpv_step_reads(const struct cpv_step *step, const char *key);
+/* Does any stage? */
+bool cpv_stages_read(const char *key);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* capivara-fetch: URL lists, folders or tars become image parts. */
+#include "common/base/sys.h"
+#include "stages/fetch/fetch.h"
+
+static void describe_image(struct fetch *f)
+{
+    const struct fetch_settings *s = f->set;
+
+    cpv_image_params_default(&f->image);
+    f->image.mode = (enum cpv_image_mode)s->resize_mode;
+    f->image.size = (int)s->image_size;
+    f->image.only_if_bigger = s->only_if_bigger;
+    f->image.downscale = (enum cpv_image_filter)s->downscale;
+    f->image.upscale = (enum cpv_image_filter)s->upscale;
+    f->image.quality = (int)s->quality;
+    f->image.skip_reencode = s->skip_reencode;
+    f->image.pass_through = s->pass_through;
+    f->image.min_size = s->min_size;
+    f->image.max_area = s->max_area;
+    f->image.max_aspect = s->max_aspect;
+    f->image.max_pixels = s->max_pixels;
+    f->image.accept_truncated = s->accept_truncated;
+}
+
+/* img2dataset's ceil(log10(rows per part)): 4 for 10,000. */
+static int digits_for(int64_t rows_per_part)
+{
+    int digits = 0;
+
+    for (int64_t n = 1; n < rows_per_part; n *= 10)
+        digits++;
+    return digits > 0 ? digits : 1;
+}
+
+static int fetch_open(struct cpv_run *run, struct cpv_err *err)
+{
+    struct fetch *f = cpv_arena_calloc(run->mem, 1, sizeof *f);
+    int rc;
+
+    if (!f)
+        return cpv_fail_memory(err);
+    run->self = f;
+    f->run = run;
+    f->set = run->settings;
+    pthread_mutex_init(&f->lock, NULL);
+    atomic_init(&f->cancel, false);
+    describe_image(f);
+    f->key_digits = digits_for(f->set->rows_per_part);
+    rc = fetch_source_open(&f->source, run, err);
+    if (rc)
+        return rc;
+    run->n_parts = fetch_source_parts(f->source);
+    cpv_progress_total(run->progress, fetch_source_rows(f->source));
+    return CPV_OK;
+}
+
+static int fetch_inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
+                        struct cpv_record *out, struct cpv_err *err)
+{
+    struct fetch *f = run->self;
+
+    return fetch_source_describe(f->source, part, mem, out, err);
+}
+
+/* A refetch: does a committed part hold a failure that is asked for? */
+static bool fetch_wants_again(struct cpv_run *run, const struct cpv_record *r)
+{
+    const char *want = ((const struct fetch *)run->self)->set->refetch;
+
+    for (uint64_t i = 0; want && i < r->n_failures; i++) {
+        const struct cpv_failure *fail = &r->failures[i];
+
+        if (strcmp(want, "all") == 0 || strcmp(want, fail->status) == 0 ||
+            (strcmp(want, "transient") == 0 && fail->transient))
+            return true;
+    }
+    return false;
+}
+
+static int fetch_run(struct cpv_run *run, struct cpv_err *err)
+{
+    return fetch_work(run->self, err);
+}
+
+static void fetch_close(struct cpv_run *run)
+{
+    struct fetch *f = run->self;
+
+    if (!f)
+        return;
+    cpv_http_close(&f->http);
+    if (f->todo)
+        cpv_queue_end(f->todo);
+    cpv_pool_close(&f->decoders);
+    if (f->finish)
+        cpv_queue_end(f->finish);
+    cpv_pool_close(&f->finisher);
+    cpv_queue_close(&f->todo);
+    cpv_queue_close(&f->done);
+    cpv_queue_close(&f->finish);
+    fetch_source_close(&f->source);
+    pthread_mutex_destroy(&f->lock);
+}
+
+int main(int argc, char **argv)
+{
+    const struct cpv_stage stage = {
+        .name = "fetch",
+        .summary = "URL lists, folders or tars become image parts",
+        .description =
+            "Downloads (or reads) the images of a list, checks and resizes them, and writes "
+            "them with their captions as parts of the column 'fetch' of a corpus.\n\n"
+            "Every row is accounted for: it is a sample, or a failure with a reason in the "
+            "part's record. A run may be killed at any moment; the next one goes on.",
+        .section = "fetch",
+        .column = "fetch",
+        .groups = fetch_groups,
+        .n_groups = fetch_n_groups,
+        .settings_size = sizeof(struct fetch_settings),
+        .open = fetch_open,
+        .inputs = fetch_inputs,
+        .wants_again = fetch_wants_again,
+        .work = fetch_run,
+        .close = fetch_close,
+    };
+
+    return cpv_stage_main(&stage, argc, argv);
+}

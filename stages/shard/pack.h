@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The shard stage: the columns of a corpus become a packed training set.
+ *
+ *   survey.c   which samples there are: all columns have them, none came before
+ *   pack.c     one output shard: its samples, read part by part, put in its order
+ *
+ * The order is a permutation of the survey that the seed names; output shard k takes
+ * its k-th run of samples. Each is a pure function of the columns and the settings,
+ * so shards are made in any order, by any number of threads or machines.
+ */
+#ifndef CPV_SHARD_PACK_H
+#define CPV_SHARD_PACK_H
+
+#include <pthread.h>
+
+#include "common/corpus/column.h"
+#include "common/stage/stage.h"
+
+enum { PACK_COLUMNS_MAX = 64 };
+
+struct pack_settings {
+    struct cpv_texts columns;
+    int64_t samples_per_shard;
+    bool shuffle, dedup_url, dedup_content, images;
+};
+
+/* One column that is merged in. */
+struct pack_column {
+    const char *name;
+    struct cpv_column parts;
+    uint8_t digest[32]; /* of all its parts' tar digests */
+};
+
+/* Where a kept sample lies: the same in every column. */
+struct pack_entry {
+    uint32_t part, pos; /* pos: in the first column's shard */
+};
+
+struct pack_dropped {
+    uint64_t url, content, missing;
+};
+
+struct pack {
+    struct cpv_run *run;
+    const struct pack_settings *set;
+    struct pack_column *columns; /* n_columns of them; the first one leads */
+    size_t n_columns;
+    struct pack_entry *entries; /* in packed order once the survey is done */
+    uint32_t n_entries;
+    struct pack_dropped dropped;
+    pthread_mutex_t lock; /* guards cpv_run_next and first_err */
+    struct cpv_err first_err;
+};
+
+/* Names and digests of the configured columns. CPV_E_ABSENT if one has no parts. */
+CPV_MUST_CHECK int pack_find_columns(struct pack *p, struct cpv_err *err);
+
+/* Fills entries, from the cache of an earlier survey if it is still true. */
+CPV_MUST_CHECK int pack_survey(struct pack *p, struct cpv_err *err);
+
+/* Make one output shard and commit it. Ends the part. */
+CPV_MUST_CHECK int pack_part(struct pack *p, struct cpv_part **part, struct cpv_err *err);
+
+#endif
