@@ -114,8 +114,8 @@ static int decode_resize(struct bench *b, struct cpv_bytes file, struct cpv_pixe
         return 1;
     scale = (double)b->params.size / (p.width < p.height ? p.width : p.height);
     return cpv_image_resize(&p, (uint32_t)(p.width * scale + 0.5),
-                            (uint32_t)(p.height * scale + 0.5), CPV_IMAGE_AREA, &b->memory,
-                            small, &b->err);
+                            (uint32_t)(p.height * scale + 0.5), CPV_IMAGE_AREA,
+                            &b->memory, small, &b->err);
 }
 
 static int step_resize(struct bench *b, struct cpv_bytes file)

@@ -32,7 +32,7 @@ int main(int argc, char **argv)
     }
     for (uint64_t i = 0; i < rows; i++) {
         uint64_t r = mix(i);
-        unsigned n = 10 + (unsigned)(r % 16);
+        unsigned n = 12 + (unsigned)(r % 20);
 
         printf("https://images%" PRIu64 ".example.com/photos/%016" PRIx64
                "/large_%" PRIu64 ".jpg\t",

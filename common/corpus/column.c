@@ -20,8 +20,8 @@ static const char *const SUFFIX[] = {
     [CPV_FILE_JOURNAL] = ".journal",
 };
 
-char *cpv_column_path(cpv_arena *mem, const char *corpus, const char *column, uint32_t part,
-                      uint32_t revision, enum cpv_part_file file)
+char *cpv_column_path(cpv_arena *mem, const char *corpus, const char *column,
+                      uint32_t part, uint32_t revision, enum cpv_part_file file)
 {
     /* A journal is hidden: it is never part of what a column holds. */
     const char *dot = file == CPV_FILE_JOURNAL ? "." : "";
@@ -29,8 +29,8 @@ char *cpv_column_path(cpv_arena *mem, const char *corpus, const char *column, ui
     if (revision == 0)
         return cpv_arena_printf(mem, "%s/%s/%s%05u%s", corpus, column, dot, part,
                                 SUFFIX[file]);
-    return cpv_arena_printf(mem, "%s/%s/%s%05u.r%u%s", corpus, column, dot, part, revision,
-                            SUFFIX[file]);
+    return cpv_arena_printf(mem, "%s/%s/%s%05u.r%u%s", corpus, column, dot, part,
+                            revision, SUFFIX[file]);
 }
 
 /* At least `least` digits at *s as a number up to max; moves *s. */
@@ -127,7 +127,8 @@ static int gather(const struct found *f, size_t n, cpv_arena *mem, struct cpv_co
         struct cpv_column_part *last = out->count ? &out->at[out->count - 1] : NULL;
         bool has_record = i + 1 < n && f[i].file == CPV_FILE_SHARD &&
                           f[i + 1].file == CPV_FILE_RECORD &&
-                          f[i + 1].part == f[i].part && f[i + 1].revision == f[i].revision;
+                          f[i + 1].part == f[i].part &&
+                          f[i + 1].revision == f[i].revision;
 
         if (f[i].file == CPV_FILE_SHARD && !has_record)
             out->orphans++;
@@ -202,15 +203,17 @@ static int add_columns(const char *corpus, const char *prefix, cpv_arena *mem,
         return cpv_fail_memory(err);
     dir = opendir(path);
     if (!dir)
-        return errno == ENOENT ? CPV_OK
-                               : cpv_fail_sys(err, errno, "cannot open folder '%s'", path);
+        return errno == ENOENT
+                   ? CPV_OK
+                   : cpv_fail_sys(err, errno, "cannot open folder '%s'", path);
     while ((e = readdir(dir))) {
         char *name, *settings;
 
         if (e->d_name[0] == '.')
             continue;
         name = cpv_arena_printf(mem, "%s%s", prefix, e->d_name);
-        settings = name ? cpv_arena_printf(mem, "%s/%s/settings.yaml", corpus, name) : NULL;
+        settings =
+            name ? cpv_arena_printf(mem, "%s/%s/settings.yaml", corpus, name) : NULL;
         if (!settings) {
             names->failed = true;
             break;

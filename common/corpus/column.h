@@ -27,8 +27,8 @@ enum { CPV_PARTS_MAX = 100000, CPV_REVISIONS_MAX = 9999 };
 enum cpv_part_file { CPV_FILE_SHARD, CPV_FILE_RECORD, CPV_FILE_STATS, CPV_FILE_JOURNAL };
 
 /* CORPUS/COLUMN/NNNNN[.rR]SUFFIX in mem; NULL when out of memory. */
-char *cpv_column_path(cpv_arena *mem, const char *corpus, const char *column, uint32_t part,
-                      uint32_t revision, enum cpv_part_file file);
+char *cpv_column_path(cpv_arena *mem, const char *corpus, const char *column,
+                      uint32_t part, uint32_t revision, enum cpv_part_file file);
 
 struct cpv_column_part {
     uint32_t part, revision; /* the highest revision with a record */
@@ -56,7 +56,8 @@ bool cpv_column_parse_name(const char *name, uint32_t *part, uint32_t *revision,
  * Every column folder under CORPUS that has at least a settings file, as
  * "fetch", "shards/train", sorted. `*names` and strings in mem.
  */
-CPV_MUST_CHECK int cpv_columns_list(const char *corpus, cpv_arena *mem, const char ***names,
-                                    uint32_t *count, struct cpv_err *err);
+CPV_MUST_CHECK int cpv_columns_list(const char *corpus, cpv_arena *mem,
+                                    const char ***names, uint32_t *count,
+                                    struct cpv_err *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See index.h. Opening, closing and looking up; index_fill.c writes, index_dump.c
- * reads it all. SQLite's own files and memory are SQLite's matter. */
+/* See index.h. Opening and closing; index_fill.c writes, index_query.c looks things
+ * up, index_dump.c reads it all. SQLite's own files and memory are SQLite's matter. */
 #include "common/corpus/index.h"
 
 #include <errno.h>
@@ -32,6 +32,13 @@ static const char *const SQL[CPV_STMTS] = {
         "SELECT s.col, s.part, p.revision, s.pos FROM samples s JOIN parts p "
         "ON p.col = s.col AND p.part = s.part WHERE s.key = ?1 "
         "ORDER BY s.col, s.part, s.pos",
+    [CPV_STMT_TOTALS] =
+        "SELECT count(*), total(samples), total(failed), total(transient), total(bytes) "
+        "FROM parts WHERE col = ?1",
+    [CPV_STMT_REASONS] =
+        "SELECT status, count(*), sum(transient) FROM failures WHERE col = ?1 "
+        "GROUP BY status ORDER BY count(*) DESC, status",
+    [CPV_STMT_STATS] = "SELECT part, stats FROM runs WHERE col = ?1 ORDER BY part",
     [CPV_STMT_PUT_PART] =
         "INSERT INTO parts VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
     [CPV_STMT_PUT_INPUT] = "INSERT INTO inputs VALUES(?1,?2,?3,?4,?5)",
@@ -337,14 +344,20 @@ int cpv_index_renew(cpv_index *x, const char *why, struct cpv_err *err)
     return rc ? rc : open_or_make(x, err);
 }
 
-int cpv_index_open_memory(cpv_index **out, const char *corpus, struct cpv_err *err)
+int cpv_index_open_memory(cpv_index **out, const char *corpus, cpv_log *log,
+                          struct cpv_err *err)
 {
-    int rc = make_index(out, corpus, NULL, err);
+    int rc = make_index(out, corpus, log, err);
 
     if (rc)
         return rc;
-    rc = open_db(*out, ":memory:",
-                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY, err);
+    cpv_free((*out)->path);
+    (*out)->path = cpv_strdup("index in memory");
+    rc = !(*out)->path
+             ? cpv_fail_memory(err)
+             : open_db(*out, ":memory:",
+                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY,
+                       err);
     if (!rc)
         rc = cpv_index_exec(*out, cpv_index_schema, err);
     if (rc) {
@@ -438,50 +451,4 @@ void cpv_index_close(cpv_index **xp)
         (void)sqlite3_exec(x->db, "PRAGMA journal_mode = DELETE;", NULL, NULL, NULL);
     }
     free_index(x);
-}
-
-/* ---- looking up ---- */
-
-static int add_place(sqlite3_stmt *s, cpv_arena *mem, struct cpv_buf *found)
-{
-    const char *column = (const char *)sqlite3_column_text(s, 0);
-    struct cpv_index_place p = {column ? cpv_arena_str(mem, cpv_bytes_str(column)) : NULL,
-                                (uint32_t)sqlite3_column_int64(s, 1),
-                                (uint32_t)sqlite3_column_int64(s, 2),
-                                (uint32_t)sqlite3_column_int64(s, 3)};
-
-    if (!p.column)
-        return CPV_E_MEMORY;
-    cpv_buf_add(found, &p, sizeof p);
-    return found->failed ? CPV_E_MEMORY : CPV_OK;
-}
-
-int cpv_index_find(cpv_index *x, const char *key, cpv_arena *mem,
-                   struct cpv_index_place **out, uint32_t *n, struct cpv_err *err)
-{
-    sqlite3_stmt *s = cpv_index_stmt(x, CPV_STMT_FIND);
-    struct cpv_buf found = {0};
-    int rc = CPV_OK, step;
-
-    *n = 0;
-    if (!s || sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC) != SQLITE_OK)
-        return cpv_index_fail(x, err, "cannot read the index");
-    while (!rc && (step = sqlite3_step(s)) != SQLITE_DONE) {
-        if (step != SQLITE_ROW)
-            rc = cpv_index_fail(x, err, "cannot read the index");
-        else if (add_place(s, mem, &found))
-            rc = cpv_fail_memory(err);
-    }
-    (void)sqlite3_reset(s);
-    (void)sqlite3_clear_bindings(s);
-    if (!rc) {
-        *n = (uint32_t)(found.size / sizeof **out);
-        *out = cpv_arena_calloc(mem, *n + 1u, sizeof **out);
-        if (!*out)
-            rc = cpv_fail_memory(err);
-        else if (*n)
-            memcpy(*out, found.data, found.size);
-    }
-    cpv_buf_release(&found);
-    return rc;
 }

@@ -28,6 +28,7 @@
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/base/log.h"
+#include "common/corpus/record.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -51,6 +52,9 @@ struct cpv_index_counts {
  */
 CPV_MUST_CHECK int cpv_index_open_write(cpv_index **out, const char *corpus, bool fresh,
                                         int wait_ms, cpv_log *log, struct cpv_err *err);
+/* For writing, but in memory only and empty: where no file can be written. */
+CPV_MUST_CHECK int cpv_index_open_memory(cpv_index **out, const char *corpus,
+                                         cpv_log *log, struct cpv_err *err);
 /* For reading. CPV_E_ABSENT: there is none; CPV_E_CORRUPT: not one of ours. */
 CPV_MUST_CHECK int cpv_index_open_read(cpv_index **out, const char *corpus,
                                        struct cpv_err *err);
@@ -73,6 +77,22 @@ struct cpv_index_place {
 CPV_MUST_CHECK int cpv_index_find(cpv_index *x, const char *key, cpv_arena *mem,
                                   struct cpv_index_place **out, uint32_t *n,
                                   struct cpv_err *err);
+
+/* Sums over the parts of a column; zeros for one that is not there. */
+struct cpv_index_totals {
+    uint64_t parts, samples, failed, transient, bytes;
+};
+CPV_MUST_CHECK int cpv_index_totals(cpv_index *x, const char *column,
+                                    struct cpv_index_totals *out, struct cpv_err *err);
+/* Why rows failed, the most frequent first; in mem. */
+CPV_MUST_CHECK int cpv_index_reasons(cpv_index *x, const char *column, cpv_arena *mem,
+                                     struct cpv_status_count **out, uint32_t *n,
+                                     struct cpv_err *err);
+/* The statistics file of each part that has one. */
+typedef void cpv_index_stats_fn(void *ctx, uint32_t part, struct cpv_bytes json);
+CPV_MUST_CHECK int cpv_index_stats(cpv_index *x, const char *column,
+                                   cpv_index_stats_fn *visit, void *ctx,
+                                   struct cpv_err *err);
 
 /* The deterministic tables as SQL text, rows sorted by their keys, piece by piece. */
 typedef int cpv_index_sink(void *ctx, struct cpv_bytes text, struct cpv_err *err);

@@ -6,7 +6,6 @@
 #include <sqlite3.h>
 
 #include "common/corpus/index.h"
-#include "common/corpus/record.h"
 
 enum cpv_index_stmt {
     CPV_STMT_BEGIN,
@@ -14,6 +13,9 @@ enum cpv_index_stmt {
     CPV_STMT_PART_KNOWN,
     CPV_STMT_PARTS,
     CPV_STMT_FIND,
+    CPV_STMT_TOTALS,
+    CPV_STMT_REASONS,
+    CPV_STMT_STATS,
     CPV_STMT_PUT_PART,
     CPV_STMT_PUT_INPUT,
     CPV_STMT_PUT_FRAME,
@@ -50,10 +52,6 @@ CPV_MUST_CHECK int cpv_index_exec(cpv_index *x, const char *sql, struct cpv_err 
 sqlite3_stmt *cpv_index_stmt(cpv_index *x, enum cpv_index_stmt which);
 /* Step a statement that gives no rows, and reset it. */
 CPV_MUST_CHECK int cpv_index_run(cpv_index *x, sqlite3_stmt *s, struct cpv_err *err);
-
-/* A database in memory with the same tables, for comparing. */
-CPV_MUST_CHECK int cpv_index_open_memory(cpv_index **out, const char *corpus,
-                                         struct cpv_err *err);
 
 /* What is on disk of one part, read and checked. */
 struct cpv_index_part {

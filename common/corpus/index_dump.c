@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See index.h. Everything that is in the index, as text; and whether it is what the
  * shards and records say. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -293,7 +294,7 @@ int cpv_index_check(cpv_index *x, cpv_index_problem *problem, void *ctx, uint32_
     if (!rc)
         rc = cpv_sha256_open(&c.digest, err);
     if (!rc)
-        rc = cpv_index_open_memory(&c.fresh, x->corpus, err);
+        rc = cpv_index_open_memory(&c.fresh, x->corpus, NULL, err);
     if (!rc)
         rc = check_file(&c, err);
     if (!rc)

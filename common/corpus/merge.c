@@ -22,7 +22,8 @@ static int add_keys(const struct cpv_sample *samples, size_t n, json_t *all,
         int rc = m ? cpv_json_parse(m->data, samples[i].key, &one, err) : CPV_OK;
 
         if (!rc && one && !json_is_object(one))
-            rc = cpv_fail(err, CPV_E_CORRUPT, "'%s': its JSON is no object", samples[i].key);
+            rc = cpv_fail(err, CPV_E_CORRUPT, "'%s': its JSON is no object",
+                          samples[i].key);
         if (!rc && one && json_object_update(all, one) != 0)
             rc = cpv_fail_memory(err);
         json_decref(one);

@@ -25,8 +25,9 @@ bool cpv_ext_is_image(const char *ext);
  * earlier place. With one column the bytes are kept as they are. images: false leaves
  * the image members out. Results live in mem; views of the inputs are kept.
  */
-CPV_MUST_CHECK int cpv_merge_samples(const struct cpv_sample *samples, size_t n, bool images,
-                                     cpv_arena *mem, struct cpv_member **members,
-                                     size_t *n_members, struct cpv_err *err);
+CPV_MUST_CHECK int cpv_merge_samples(const struct cpv_sample *samples, size_t n,
+                                     bool images, cpv_arena *mem,
+                                     struct cpv_member **members, size_t *n_members,
+                                     struct cpv_err *err);
 
 #endif

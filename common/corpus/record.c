@@ -105,7 +105,8 @@ static int put_counts(struct cpv_json *j, const struct cpv_record *r, struct cpv
     return rc;
 }
 
-int cpv_record_encode(const struct cpv_record *r, struct cpv_buf *out, struct cpv_err *err)
+int cpv_record_encode(const struct cpv_record *r, struct cpv_buf *out,
+                      struct cpv_err *err)
 {
     struct cpv_json j;
     int rc;
@@ -161,8 +162,8 @@ struct decoder {
 static void wrong(struct decoder *d, const char *key, const char *expected)
 {
     if (!d->rc)
-        d->rc = cpv_fail(d->err, CPV_E_CORRUPT, "'%s': key '%s': expected %s", d->name, key,
-                         expected);
+        d->rc = cpv_fail(d->err, CPV_E_CORRUPT, "'%s': key '%s': expected %s", d->name,
+                         key, expected);
 }
 
 static const char *get_text(struct decoder *d, const json_t *o, const char *key)
@@ -174,13 +175,15 @@ static const char *get_text(struct decoder *d, const json_t *o, const char *key)
         wrong(d, key, "a string");
         return "";
     }
-    copy = cpv_arena_str(d->mem, cpv_bytes_of(json_string_value(v), json_string_length(v)));
+    copy =
+        cpv_arena_str(d->mem, cpv_bytes_of(json_string_value(v), json_string_length(v)));
     if (!copy && !d->rc)
         d->rc = cpv_fail_memory(d->err);
     return copy ? copy : "";
 }
 
-static uint64_t get_uint(struct decoder *d, const json_t *o, const char *key, uint64_t max)
+static uint64_t get_uint(struct decoder *d, const json_t *o, const char *key,
+                         uint64_t max)
 {
     const json_t *v = json_object_get(o, key);
 
@@ -192,7 +195,8 @@ static uint64_t get_uint(struct decoder *d, const json_t *o, const char *key, ui
     return (uint64_t)json_integer_value(v);
 }
 
-static void get_digest(struct decoder *d, const json_t *o, const char *key, uint8_t out[32])
+static void get_digest(struct decoder *d, const json_t *o, const char *key,
+                       uint8_t out[32])
 {
     const json_t *v = json_object_get(o, key);
 

@@ -20,22 +20,22 @@
 
 /* One thing that a part was made from. */
 struct cpv_record_input {
-    const char *name;    /* "rows" for a list of the user's, else a column: "fetch" */
-    uint8_t sha256[32];  /* of the rows' content, or of the column part's tar bytes */
+    const char *name;   /* "rows" for a list of the user's, else a column: "fetch" */
+    uint8_t sha256[32]; /* of the rows' content, or of the column part's tar bytes */
 };
 
 struct cpv_failure {
-    uint64_t row;        /* 0-based in the whole input */
-    const char *key;     /* the key that the sample would have had */
-    const char *status;  /* "http_4xx", "decode", ...: a word of the stage's list */
-    bool transient;      /* may succeed another time */
-    const char *detail;  /* "" or one line; deterministic */
+    uint64_t row;       /* 0-based in the whole input */
+    const char *key;    /* the key that the sample would have had */
+    const char *status; /* "http_4xx", "decode", ...: a word of the stage's list */
+    bool transient;     /* may succeed another time */
+    const char *detail; /* "" or one line; deterministic */
 };
 
 struct cpv_record {
-    const char *stage;   /* the column's name: "fetch", "shards/train" */
+    const char *stage; /* the column's name: "fetch", "shards/train" */
     uint32_t part, revision;
-    uint8_t settings[32];/* SHA-256 of the settings file it was made with */
+    uint8_t settings[32];        /* SHA-256 of the settings file it was made with */
     uint64_t row_begin, row_end; /* of the input; [begin, end) */
     struct cpv_record_input *inputs;
     uint32_t n_inputs;
@@ -52,8 +52,8 @@ CPV_MUST_CHECK int cpv_record_decode(struct cpv_bytes text, const char *name,
                                      cpv_arena *mem, struct cpv_record *out,
                                      struct cpv_err *err);
 /* CPV_E_ABSENT if there is no such file. */
-CPV_MUST_CHECK int cpv_record_read(const char *path, cpv_arena *mem, struct cpv_record *out,
-                                   struct cpv_err *err);
+CPV_MUST_CHECK int cpv_record_read(const char *path, cpv_arena *mem,
+                                   struct cpv_record *out, struct cpv_err *err);
 /*
  * Commit it under `path` (file.h's guarantees). *existed: a record was there
  * already and stays.

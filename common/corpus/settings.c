@@ -45,7 +45,8 @@ static bool next_line(struct cpv_bytes *text, struct cpv_bytes *line)
 }
 
 /* "key: value": the key, and the value behind it. */
-static void split_line(struct cpv_bytes line, struct cpv_bytes *key, struct cpv_bytes *value)
+static void split_line(struct cpv_bytes line, struct cpv_bytes *key,
+                       struct cpv_bytes *value)
 {
     const uint8_t *colon = line.size ? memchr(line.data, ':', line.size) : NULL;
     size_t n = colon ? (size_t)(colon - line.data) : line.size;
@@ -67,8 +68,8 @@ static bool find_key(struct cpv_bytes text, struct cpv_bytes key, struct cpv_byt
     return false;
 }
 
-static void add_diff(struct cpv_buf *diff, struct cpv_bytes key, const struct cpv_bytes *was,
-                     const struct cpv_bytes *now)
+static void add_diff(struct cpv_buf *diff, struct cpv_bytes key,
+                     const struct cpv_bytes *was, const struct cpv_bytes *now)
 {
     cpv_buf_printf(diff, "%.*s: ", (int)key.size, (const char *)key.data);
     if (was)

@@ -466,6 +466,18 @@ static bool among(const char *const *words, size_t n, struct cpv_bytes word)
     return false;
 }
 
+/* Is it a section ("fetch", "shard.train") or does it stand in one? */
+static bool inside(const char *const *sections, size_t n, const char *path)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t m = strlen(sections[i]);
+
+        if (strncmp(path, sections[i], m) == 0 && (path[m] == '.' || !path[m]))
+            return true;
+    }
+    return false;
+}
+
 int cpv_config_apply(const cpv_config *c, const struct cpv_program *program,
                      const char *const *sections, size_t n, cpv_arena *mem,
                      struct cpv_err *err)
@@ -473,7 +485,7 @@ int cpv_config_apply(const cpv_config *c, const struct cpv_program *program,
     for (size_t i = 0; i < c->n_entries; i++) {
         const struct cpv_config_entry *e = &c->entries[i];
         size_t head = strcspn(e->path, ".");
-        bool top = !e->path[head], ours = among(sections, n, cpv_bytes_of(e->path, head));
+        bool top = !e->path[head], ours = inside(sections, n, e->path);
         const struct cpv_opt_group *group = NULL;
         const struct cpv_opt *opt = cpv_opts_find_key(program, e->path, &group);
         const char *place =

@@ -25,7 +25,8 @@
 
 typedef struct cpv_journal cpv_journal;
 
-/* Called at opening for each record after the first, in order; nonzero stops with that code. */
+/* Called at opening for each record after the first, in order; nonzero stops with that
+ * code. */
 typedef int cpv_journal_visit(void *ctx, struct cpv_bytes payload, uint64_t offset,
                               struct cpv_err *err);
 
@@ -36,8 +37,8 @@ CPV_MUST_CHECK int cpv_journal_open(cpv_journal **out, const char *path,
                                     void *ctx, struct cpv_err *err);
 /* Append the concatenation of n pieces; its offset is for cpv_journal_read. Made
  * durable from time to time: a power loss costs at most the last 2 s or 64 MiB. */
-CPV_MUST_CHECK int cpv_journal_add(cpv_journal *j, const struct cpv_bytes *pieces, size_t n,
-                                   uint64_t *offset, struct cpv_err *err);
+CPV_MUST_CHECK int cpv_journal_add(cpv_journal *j, const struct cpv_bytes *pieces,
+                                   size_t n, uint64_t *offset, struct cpv_err *err);
 /* The payload at an offset, replacing what `out` held; its checksum is verified. */
 CPV_MUST_CHECK int cpv_journal_read(const cpv_journal *j, uint64_t offset,
                                     struct cpv_buf *out, struct cpv_err *err);

@@ -416,22 +416,24 @@ static int fail_at(struct cpv_bytes text, size_t at, const char *name,
                     why);
 }
 
-/* jansson's text without "near '...'", which quotes the input. */
+/*
+ * jansson's text without "near '...'", which quotes the input. Its position is behind
+ * the token that it could not use, in the clean copy.
+ */
 static int fail_jansson(const struct cleaner *done, const json_error_t *e,
                         const char *name, struct cpv_err *err)
 {
     struct cleaner again = {.in = done->in};
-    size_t stop = e->position > 0 ? (size_t)e->position : 0;
-    const char *near = strstr(e->text, " near ");
+    const char *near = strstr(e->text, " near '");
+    size_t token = near ? strlen(near + strlen(" near '")) : 0;
+    size_t behind = e->position > 0 ? (size_t)e->position : 0;
     size_t at = done->in.size;
     char why[sizeof e->text + 16];
 
-    if (json_error_code(e) != json_error_premature_end_of_input && stop)
-        at = clean_until(&again, stop);
+    token = token > 1 ? token - 1 : 1; /* without the quote that closes it */
+    if (json_error_code(e) != json_error_premature_end_of_input)
+        at = clean_until(&again, behind > token ? behind - token : 0);
     cpv_buf_release(&again.out);
-    /* position is behind the token: its last byte */
-    if (at > 0 && at < done->in.size)
-        at--;
     (void)snprintf(why, sizeof why, "not JSON: %.*s",
                    near ? (int)(near - e->text) : (int)sizeof e->text - 1, e->text);
     for (char *p = why; *p; p++)

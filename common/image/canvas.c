@@ -231,7 +231,8 @@ void cpv_canvas_rgb_row(struct cpv_canvas *c, const uint8_t *rgb)
 /* --- finishing ------------------------------------------------------------------- */
 
 /* White round [at, at + count), which is there already. */
-static void fill_border(struct cpv_plane *p, struct range x, struct range y, uint8_t value)
+static void fill_border(struct cpv_plane *p, struct range x, struct range y,
+                        uint8_t value)
 {
     for (uint32_t row = 0; row < p->height; row++) {
         uint8_t *line = p->data + row * p->stride;

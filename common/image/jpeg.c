@@ -274,9 +274,8 @@ static void read_planes(struct cpv_jpeg_reader *r)
         for (int i = 0; i < r->d.num_components; i++)
             for (uint32_t k = 0; k < count[i]; k++)
                 rows[i][k] = idle ? idle : cpv_scaler_row(&r->canvas->scaler[i], k);
-        jpeg_read_raw_data(
-            &r->d, planes,
-            (JDIMENSION)(r->d.max_v_samp_factor * BLOCK_LEAST(&r->d)));
+        jpeg_read_raw_data(&r->d, planes,
+                           (JDIMENSION)(r->d.max_v_samp_factor * BLOCK_LEAST(&r->d)));
         for (int i = 0; i < r->d.num_components && !idle; i++)
             cpv_scaler_push(&r->canvas->scaler[i], count[i]);
     }
@@ -330,7 +329,8 @@ static void to_canvas(struct cpv_jpeg_reader *r)
     start(r);
     planes = has_planes(r);
     r->d.scale_num =
-        planes ? cpv_canvas_jpeg_scale(r->canvas, r->d.image_width, r->d.image_height) : 8;
+        planes ? cpv_canvas_jpeg_scale(r->canvas, r->d.image_width, r->d.image_height)
+               : 8;
     r->d.scale_denom = 8;
     r->d.raw_data_out = planes;
     if (planes)

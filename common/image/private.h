@@ -120,8 +120,8 @@ struct cpv_image_source {
     bool accept_truncated;
 };
 
-/* The decoders set *status and *detail (of CPV_IMAGE_DETAIL bytes) and return 0, or a negative
- * code when memory ran out. */
+/* The decoders set *status and *detail (of CPV_IMAGE_DETAIL bytes) and return 0, or a
+ * negative code when memory ran out. */
 struct cpv_verdict {
     enum cpv_image_status status;
     char *detail;

@@ -101,7 +101,8 @@ static void judge_header(struct cpv_image_result *out, struct cpv_verdict *v)
         break;
     case CPV_IMAGE_NOT_IMAGE:
         cpv_verdict_set(v, v->status,
-                        out->info.kind == CPV_IMAGE_HTML ? "a web page" : "not a picture");
+                        out->info.kind == CPV_IMAGE_HTML ? "a web page"
+                                                         : "not a picture");
         break;
     case CPV_IMAGE_UNSUPPORTED:
         cpv_verdict_set(v, v->status, "%s", kind);
@@ -240,8 +241,8 @@ static void trim_all(cpv_image_worker *w)
 }
 
 int cpv_image_process(cpv_image_worker *w, struct cpv_bytes file,
-                      const struct cpv_image_params *params,
-                      struct cpv_image_result *out, struct cpv_err *err)
+                      const struct cpv_image_params *params, struct cpv_image_result *out,
+                      struct cpv_err *err)
 {
     struct cpv_image_source source = {file, &out->info, params->max_pixels,
                                       params->accept_truncated};

@@ -141,8 +141,8 @@ int cpv_image_resize(const struct cpv_pixels *in, uint32_t width, uint32_t heigh
     memset(out, 0, sizeof *out);
     if (!is_side(width) || !is_side(height) || !is_side(in->width) ||
         !is_side(in->height) || (in->channels != 1 && in->channels != 3))
-        return cpv_fail(err, CPV_E_BUG, "cannot resize %u x %u x %d to %u x %u", in->width,
-                        in->height, in->channels, width, height);
+        return cpv_fail(err, CPV_E_BUG, "cannot resize %u x %u x %d to %u x %u",
+                        in->width, in->height, in->channels, width, height);
     stride = (size_t)width * (unsigned)in->channels;
     sums = stride * sizeof(int32_t);
     cpv_buf_clear(memory);

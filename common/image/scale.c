@@ -28,7 +28,9 @@ static void plain_columns(const uint8_t *const *rows, const int16_t *weights,
         for (uint32_t k = 0; k < taps; k++)
             sum += rows[k][i] * weights[k];
         sum >>= COLUMN_SHIFT;
-        out[i] = (int16_t)(sum < INT16_MIN ? INT16_MIN : sum > INT16_MAX ? INT16_MAX : sum);
+        out[i] = (int16_t)(sum < INT16_MIN   ? INT16_MIN
+                           : sum > INT16_MAX ? INT16_MAX
+                                             : sum);
     }
 }
 
@@ -83,7 +85,8 @@ static void round_window(const struct cpv_window *w, int16_t *out, uint32_t *sta
 static int axis_begin(struct cpv_axis *axis, const struct cpv_axis_spec *spec,
                       uint32_t multiple, struct cpv_err *err)
 {
-    size_t widest = cpv_axis_window_max(spec), room = (size_t)spec->count + 8, bytes, each;
+    size_t widest = cpv_axis_window_max(spec), room = (size_t)spec->count + 8, bytes,
+           each;
     struct cpv_window window = {0, 0, NULL};
     int16_t *rounded;
 

@@ -9,10 +9,10 @@ struct cpv_turn cpv_turn_of(int orientation)
 {
     struct cpv_turn turn = {
         .swap = orientation >= 5,
-        .flip_x = orientation == 2 || orientation == 3 || orientation == 7 ||
-                  orientation == 8,
-        .flip_y = orientation == 3 || orientation == 4 || orientation == 6 ||
-                  orientation == 7,
+        .flip_x =
+            orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8,
+        .flip_y =
+            orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7,
     };
 
     return turn;

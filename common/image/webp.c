@@ -64,6 +64,11 @@ int cpv_webp_to_rows(const struct cpv_image_source *s, const struct cpv_row_sink
     bool some = false;
 
     v->status = CPV_IMAGE_OK;
+    /* libwebp is content when the pixels are there; we want the file whole */
+    if (!s->accept_truncated && cpv_load_u32(s->file.data + 4) > s->file.size - 8) {
+        refuse(v, VP8_STATUS_NOT_ENOUGH_DATA);
+        return CPV_OK;
+    }
     if (!WebPInitDecoderConfig(&config))
         return cpv_fail(err, CPV_E_BUG, "libwebp differs from its header");
     code = WebPGetFeatures(s->file.data, s->file.size, &config.input);

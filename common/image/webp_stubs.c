@@ -3,7 +3,7 @@
 #include "common/image/private.h"
 
 int cpv_webp_to_rows(const struct cpv_image_source *s, const struct cpv_row_sink *sink,
-                    struct cpv_buf *memory, struct cpv_verdict *v, struct cpv_err *err)
+                     struct cpv_buf *memory, struct cpv_verdict *v, struct cpv_err *err)
 {
     (void)s;
     (void)sink;

@@ -77,13 +77,13 @@ void job_answer(cpv_http *h, struct job *j, cpv_http_status status, bool transie
     }
     h->stats.answered++;
     h->stats.by_status[status]++;
+    atomic_fetch_sub(&h->shared.waiting, 1);
     h->done(h->ctx, &reply);
     if (reply.body.data) {
         cpv_buf_release(&reply.body);
         cpv_http_release(h, size);
     }
     job_free(h, j);
-    atomic_fetch_sub(&h->shared.waiting, 1);
 }
 
 void job_answer_all(cpv_http *h, struct link *list, cpv_http_status status, bool transient)

@@ -38,11 +38,14 @@ const char *cpv_part_need_name(enum cpv_part_need need);
 typedef struct cpv_select cpv_select;
 
 /* all | 3,7,9-12 | env | - */
-CPV_MUST_CHECK int cpv_select_open(cpv_select **out, const char *text, struct cpv_err *err);
+CPV_MUST_CHECK int cpv_select_open(cpv_select **out, const char *text,
+                                   struct cpv_err *err);
 /* The next part number below n_parts: 1; 0 at the end; a number that is not there is
  * CPV_E_USAGE. */
 CPV_MUST_CHECK int cpv_select_next(cpv_select *s, uint32_t n_parts, uint32_t *part,
                                    struct cpv_err *err);
+/* Would next answer without waiting for somebody to type? */
+bool cpv_select_ready(const cpv_select *s);
 void cpv_select_close(cpv_select **s);
 
 /* ---- state ---- */
@@ -59,8 +62,8 @@ struct cpv_run_state {
 };
 
 struct cpv_part_state {
-    struct cpv_buf failures;  /* struct cpv_failure, strings in the part's arena */
-    double started;           /* seconds since 1970, for the statistics */
+    struct cpv_buf failures; /* struct cpv_failure, strings in the part's arena */
+    double started;          /* seconds since 1970, for the statistics */
     char *shard_path, *record_path, *stats_path;
 };
 

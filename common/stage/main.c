@@ -42,21 +42,21 @@ static int describe(struct life *l, struct cpv_err *err)
     for (; n < stage->n_groups; n++) {
         const struct cpv_stage_group *g = &stage->groups[n];
 
-        l->groups[n] = (struct cpv_opt_group){g->title, g->section, g->opts,
-                                              l->run.settings};
+        l->groups[n] =
+            (struct cpv_opt_group){g->title, g->section, g->opts, l->run.settings};
     }
     if (stage->instance) {
-        l->instance_option[0] = (struct cpv_opt){.name = stage->instance,
-                                                 .kind = CPV_OPT_TEXT,
-                                                 .offset = offsetof(struct cpv_shared,
-                                                                    instance),
-                                                 .arg = "NAME",
-                                                 .help = stage->instance_help};
+        l->instance_option[0] =
+            (struct cpv_opt){.name = stage->instance,
+                             .kind = CPV_OPT_TEXT,
+                             .offset = offsetof(struct cpv_shared, instance),
+                             .arg = "NAME",
+                             .help = stage->instance_help};
         l->groups[n++] = (struct cpv_opt_group){"Which one", NULL, l->instance_option,
                                                 &l->state.shared};
     }
-    l->groups[n++] = (struct cpv_opt_group){"Every stage", NULL, cpv_shared_options,
-                                            &l->state.shared};
+    l->groups[n++] =
+        (struct cpv_opt_group){"Every stage", NULL, cpv_shared_options, &l->state.shared};
     l->n_groups = n;
     l->program.version = CPV_VERSION;
     l->program.summary = stage->summary;
@@ -85,8 +85,8 @@ static int name_instance(struct life *l, struct cpv_err *err)
             return cpv_fail_memory(err);
     }
     for (size_t i = 0; i < stage->n_groups; i++)
-        l->groups[i].section = stage->groups[i].section ? stage->groups[i].section
-                                                        : section;
+        l->groups[i].section =
+            stage->groups[i].section ? stage->groups[i].section : section;
     l->run.instance = instance;
     l->run.column = column;
     return CPV_OK;
@@ -135,10 +135,9 @@ static int choose_instance(struct life *l, const cpv_config *config, struct cpv_
     if (node && node->kind == CPV_NODE_MAP && node->n == 1)
         *instance = cpv_arena_str(l->mem, cpv_bytes_str(node->keys[0]));
     if (!*instance)
-        return cpv_fail(err, CPV_E_USAGE,
-                        "'--%s' is needed: the configuration has %s under '%s'",
-                        stage->instance, node && node->n ? "more than one" : "none",
-                        section);
+        return cpv_fail(
+            err, CPV_E_USAGE, "'--%s' is needed: the configuration has %s under '%s'",
+            stage->instance, node && node->n ? "more than one" : "none", section);
     if (!name_is_plain(*instance))
         return cpv_fail(err, CPV_E_USAGE,
                         "'--%s': expected up to 64 letters, digits, - and _, got '%s'",
@@ -155,8 +154,8 @@ static const char *base_of(struct life *l)
         return base;
     if (!slash)
         return base;
-    return cpv_arena_printf(l->mem, "%.*s/%s", (int)(slash - l->run.config), l->run.config,
-                            base ? base : "");
+    return cpv_arena_printf(l->mem, "%.*s/%s", (int)(slash - l->run.config),
+                            l->run.config, base ? base : "");
 }
 
 /* Paths that came from a configuration are made relative to its base. */
@@ -278,7 +277,8 @@ static int print_config(struct life *l, struct cpv_err *err)
         return cpv_fail_memory(err);
     (void)fwrite(out.data, 1, out.size, stdout);
     cpv_buf_release(&out);
-    return fflush(stdout) == 0 ? CPV_OK : cpv_fail(err, CPV_E_IO, "cannot write to stdout");
+    return fflush(stdout) == 0 ? CPV_OK
+                               : cpv_fail(err, CPV_E_IO, "cannot write to stdout");
 }
 
 /* ---- the run ---- */
@@ -323,7 +323,8 @@ static int dry_run(struct life *l, struct cpv_err *err)
     uint32_t number;
     int rc = cpv_arena_open(&mem, 0, err);
 
-    while (!rc && (rc = cpv_select_next(l->state.select, l->run.n_parts, &number, err)) > 0) {
+    while (!rc &&
+           (rc = cpv_select_next(l->state.select, l->run.n_parts, &number, err)) > 0) {
         enum cpv_part_need need;
         struct cpv_record record;
         int previous;

@@ -42,6 +42,14 @@ const char *cpv_part_need_name(enum cpv_part_need need)
     return names[need];
 }
 
+/* One more of something; parts are committed by other threads than claim them. */
+static void count(struct cpv_run *run, uint64_t *what)
+{
+    pthread_mutex_lock(&run->state->lock);
+    (*what)++;
+    pthread_mutex_unlock(&run->state->lock);
+}
+
 /* ---- examining ---- */
 
 static bool same_inputs(const struct cpv_record *a, const struct cpv_record *b)
@@ -200,7 +208,8 @@ static int name_files(struct cpv_run *run, struct cpv_part *part, struct cpv_err
                                      part->revision, CPV_FILE_RECORD);
     s->stats_path = cpv_column_path(part->mem, run->corpus, run->column, part->number,
                                     part->revision, CPV_FILE_STATS);
-    return s->shard_path && s->record_path && s->stats_path ? CPV_OK : cpv_fail_memory(err);
+    return s->shard_path && s->record_path && s->stats_path ? CPV_OK
+                                                            : cpv_fail_memory(err);
 }
 
 /*
@@ -217,7 +226,7 @@ static int claim(struct cpv_run *run, struct cpv_part *part, struct cpv_err *err
     if (rc == CPV_E_BUSY) {
         cpv_log_info(run->log, "part %05u is being written by another process; skipped",
                      part->number);
-        run->state->busy++;
+        count(run, &run->state->busy);
         return 0;
     }
     if (rc)
@@ -239,10 +248,10 @@ static int consider(struct cpv_run *run, uint32_t number, struct cpv_part **out,
     part->revision = part->record.revision;
     part->again = need == CPV_NEED_FORCED;
     if (!rc && need == CPV_NEED_NOTHING) {
-        run->state->done_before++;
+        count(run, &run->state->done_before);
         cpv_progress_skip(run->progress, part->record.row_end - part->record.row_begin);
     } else if (!rc && need == CPV_NEED_WAITS) {
-        run->state->waiting++;
+        count(run, &run->state->waiting);
     } else if (!rc) {
         cpv_log_debug(run->log, "part %05u revision %u: %s", number, part->revision,
                       cpv_part_need_name(need));
@@ -273,10 +282,16 @@ int cpv_run_next(struct cpv_run *run, struct cpv_part **out, struct cpv_err *err
     }
 }
 
+bool cpv_run_ready(const struct cpv_run *run)
+{
+    return cpv_select_ready(run->state->select);
+}
+
 /* ---- filling ---- */
 
-int cpv_part_fail(struct cpv_part *part, uint64_t row, const char *key, const char *status,
-                  bool transient, const char *detail, struct cpv_err *err)
+int cpv_part_fail(struct cpv_part *part, uint64_t row, const char *key,
+                  const char *status, bool transient, const char *detail,
+                  struct cpv_err *err)
 {
     struct cpv_failure f = {row, NULL, NULL, transient, NULL};
 
@@ -386,7 +401,7 @@ static int meet_existing(struct cpv_run *run, struct cpv_part *part, struct cpv_
                     "part %05u: removed a shard without a record, left by a run that was "
                     "cut off, with other bytes; run again",
                     part->number);
-    run->state->busy++;
+    count(run, &run->state->busy);
     if (cpv_sys.unlink(s->shard_path) < 0)
         return cpv_fail(err, CPV_E_IO, "cannot remove '%s'", s->shard_path);
     return 0;
@@ -421,7 +436,8 @@ static void write_stats(struct cpv_run *run, const struct cpv_part *part,
     struct cpv_err err = {0};
 
     put_stats(&text, part, extra);
-    if (text.failed || cpv_file_replace(part->state->stats_path, cpv_buf_view(&text), &err))
+    if (text.failed ||
+        cpv_file_replace(part->state->stats_path, cpv_buf_view(&text), &err))
         cpv_log_warning(run->log, "statistics of part %05u not written: %s", part->number,
                         err.text);
     cpv_buf_release(&text);
@@ -473,9 +489,7 @@ int cpv_part_commit(struct cpv_run *run, struct cpv_part **pp, struct cpv_bytes 
     cpv_part_failures(part, r);
     transient = count_transient(r);
     if (cpv_run_holds(run, rows, transient)) {
-        pthread_mutex_lock(&run->state->lock);
-        run->state->held++;
-        pthread_mutex_unlock(&run->state->lock);
+        count(run, &run->state->held);
         cpv_log_warning(run->log,
                         "part %05u: %llu of %llu rows failed for passing reasons; not "
                         "committed, run again or give --accept-transient",

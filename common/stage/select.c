@@ -7,11 +7,13 @@
 #include "common/stage/internal.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/bytes.h"
+#include "common/base/stop.h"
 #include "common/base/sys.h"
 
 struct range {
@@ -24,6 +26,8 @@ struct cpv_select {
     size_t range;          /* the one we are in */
     uint64_t next;         /* the next number of it, or of all */
     bool inside;
+    struct cpv_buf input; /* of standard input, what has not been taken yet */
+    bool input_ended;
 };
 
 static const char EXPECTED[] =
@@ -117,30 +121,88 @@ void cpv_select_close(cpv_select **sp)
     if (!s)
         return;
     cpv_buf_release(&s->ranges);
+    cpv_buf_release(&s->input);
     cpv_free(s);
 }
 
-/* The next line of standard input: a number or a list, added to the ranges. */
-static int read_more(cpv_select *s, struct cpv_err *err)
+/* Read what is there, waiting if there is nothing. */
+static int fill_input(cpv_select *s, struct cpv_err *err)
+{
+    enum { STEP = 4096 };
+    uint8_t *to = cpv_buf_reserve(&s->input, STEP);
+    ssize_t got;
+
+    if (!to)
+        return cpv_fail_memory(err);
+    do
+        got = cpv_sys.read(STDIN_FILENO, to, STEP);
+    while (got < 0 && errno == EINTR && !cpv_stop_requested());
+    if (got < 0 && errno == EINTR)
+        return cpv_fail(err, CPV_E_STOPPED, "stopped; run again to go on");
+    if (got < 0)
+        return cpv_fail_sys(err, errno, "cannot read standard input");
+    s->input.size += (size_t)got;
+    s->input_ended = got == 0;
+    return CPV_OK;
+}
+
+/* A whole line in `input`, or its unended rest at the end: its length, else -1. */
+static ssize_t find_line(const cpv_select *s)
+{
+    const uint8_t *end =
+        s->input.size ? memchr(s->input.data, '\n', s->input.size) : NULL;
+
+    if (end)
+        return end - s->input.data;
+    return s->input_ended && s->input.size ? (ssize_t)s->input.size : -1;
+}
+
+static int take_line(cpv_select *s, size_t n, struct cpv_err *err)
 {
     char line[256];
+    size_t used = n < s->input.size ? n + 1 : n,
+           m = n < sizeof line ? n : sizeof line - 1;
 
+    memcpy(line, s->input.data, m);
+    line[m] = '\0';
+    line[strcspn(line, "\r")] = '\0';
+    memmove(s->input.data, s->input.data + used, s->input.size - used);
+    s->input.size -= used;
+    if (!*line)
+        return CPV_OK;
+    cpv_buf_clear(&s->ranges);
+    s->range = 0;
+    if (n >= sizeof line || parse_list(s, line, err))
+        return cpv_fail(err, CPV_E_USAGE,
+                        "standard input: expected a part number, got '%s'", line);
+    return 1;
+}
+
+/* The next line of standard input: a number or a list, in place of the ranges. */
+static int read_more(cpv_select *s, struct cpv_err *err)
+{
     for (;;) {
-        size_t n;
+        ssize_t n = find_line(s);
+        int rc;
 
-        if (!fgets(line, sizeof line, stdin))
-            return 0;
-        n = strcspn(line, "\r\n");
-        line[n] = '\0';
-        if (n == 0)
+        if (n >= 0 && (rc = take_line(s, (size_t)n, err)))
+            return rc;
+        if (n >= 0)
             continue;
-        cpv_buf_clear(&s->ranges);
-        s->range = 0;
-        if (parse_list(s, line, err))
-            return cpv_fail(err, CPV_E_USAGE,
-                            "standard input: expected a part number, got '%s'", line);
-        return 1;
+        if (s->input_ended)
+            return 0;
+        if ((rc = fill_input(s, err)))
+            return rc;
     }
+}
+
+bool cpv_select_ready(const cpv_select *s)
+{
+    struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    if (!s->from_input || s->range < s->ranges.size / sizeof(struct range))
+        return true;
+    return s->input_ended || find_line(s) >= 0 || poll(&fd, 1, 0) > 0;
 }
 
 int cpv_select_next(cpv_select *s, uint32_t n_parts, uint32_t *part, struct cpv_err *err)
@@ -167,8 +229,8 @@ int cpv_select_next(cpv_select *s, uint32_t n_parts, uint32_t *part, struct cpv_
         if (!s->inside)
             s->range++;
         if (*part >= n_parts)
-            return cpv_fail(err, CPV_E_USAGE, "part %u does not exist: there are %u parts",
-                            *part, n_parts);
+            return cpv_fail(err, CPV_E_USAGE,
+                            "part %u does not exist: there are %u parts", *part, n_parts);
         return 1;
     }
 }

@@ -82,25 +82,25 @@ struct cpv_run {
     const char *corpus;   /* folder */
     const char *config;   /* file, or NULL */
     int64_t seed;
-    int threads;          /* at least 1 */
-    uint32_t n_parts;     /* set by open */
+    int threads;      /* at least 1 */
+    uint32_t n_parts; /* set by open */
     uint8_t settings_digest[32];
     bool accept_transient;
     cpv_log *log;
-    cpv_progress *progress; /* the stage adds samples; the runner sets totals */
-    cpv_arena *mem;         /* lives as long as the run; the opening thread's */
+    cpv_progress *progress;      /* the stage adds samples; the runner sets totals */
+    cpv_arena *mem;              /* lives as long as the run; the opening thread's */
     struct cpv_run_state *state; /* the runner's own */
 };
 
 /* A part under way: claimed, locked, and being written. */
 struct cpv_part {
     uint32_t number, revision;
-    int previous;              /* the revision that this one replaces, or -1 */
-    bool again;                /* that one had the same settings and inputs: what it
-                                  holds may be copied */
-    struct cpv_record record;  /* inputs and range are filled; the rest at commit */
-    cpv_shard_writer *writer;  /* put samples here, in row order */
-    cpv_arena *mem;            /* lives as long as the part */
+    int previous;             /* the revision that this one replaces, or -1 */
+    bool again;               /* that one had the same settings and inputs: what it
+                                 holds may be copied */
+    struct cpv_record record; /* inputs and range are filled; the rest at commit */
+    cpv_shard_writer *writer; /* put samples here, in row order */
+    cpv_arena *mem;           /* lives as long as the part */
     struct cpv_part_state *state;
 };
 
@@ -111,6 +111,9 @@ struct cpv_part {
  */
 CPV_MUST_CHECK int cpv_run_next(struct cpv_run *run, struct cpv_part **out,
                                 struct cpv_err *err);
+
+/* False while cpv_run_next would wait for a part number on standard input. */
+bool cpv_run_ready(const struct cpv_run *run);
 
 /* Rows must come in ascending order. Strings are copied. Any one thread at a time. */
 CPV_MUST_CHECK int cpv_part_fail(struct cpv_part *part, uint64_t row, const char *key,

@@ -53,13 +53,21 @@ static void choose_single(struct cpv_fate *f, const struct cpv_fates *all, uint6
     f->hops = f->way == CPV_WAY_REDIRECT ? cpv_dice_between(&r, 1, 3) : 0;
 }
 
+/* The row at 2/3 of the list, but not where its part has only just begun. */
+static uint64_t row_of_same_url(const struct cpv_fates *all)
+{
+    uint64_t row = all->rows * 2 / 3;
+
+    return row % all->part < 4 ? row + 4 : row;
+}
+
 static enum cpv_row_kind kind_of(const struct cpv_fates *all, uint64_t row)
 {
     if (all->heldout)
         return CPV_ROW_PLAIN;
-    if (all->misbehave && all->rows >= 8 && row == all->rows / 3)
+    if (all->misbehave && all->rows >= 16 && row == all->rows / 3)
         return CPV_ROW_MALFORMED;
-    if (all->misbehave && all->rows >= 8 && row == all->rows * 2 / 3)
+    if (all->misbehave && all->rows >= 16 && row == row_of_same_url(all))
         return CPV_ROW_SAME_URL;
     if (!all->clean && due(all, row, EVERY_COPY))
         return CPV_ROW_SAME_CONTENT;

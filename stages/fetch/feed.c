@@ -75,7 +75,8 @@ int fetch_part_note(struct fetch_part *p, uint32_t index, uint64_t offset, bool 
 }
 
 /* A record of an earlier run. Of several for one row the last counts. */
-static int replay(void *ctx, struct cpv_bytes payload, uint64_t offset, struct cpv_err *err)
+static int replay(void *ctx, struct cpv_bytes payload, uint64_t offset,
+                  struct cpv_err *err)
 {
     struct fetch_part *p = ctx;
     struct cpv_cursor c = cpv_cursor_of(payload);
@@ -299,7 +300,8 @@ static int feed_rows(struct fetch *f, struct fetch_part *p, struct cpv_err *err)
     for (uint32_t i = 0; i < p->n && !rc; i++) {
         const struct cpv_row *row = &p->rows[i];
         const struct fetch_slot *slot = &p->slots[i];
-        bool repeated = !row->bad && row->url && !row->file && seen_before(&set, p->rows, i);
+        bool repeated =
+            !row->bad && row->url && !row->file && seen_before(&set, p->rows, i);
         struct fetch_job *job;
 
         if (slot->state != FETCH_TODO && !slot->transient)

@@ -132,7 +132,7 @@ struct fetch_job {
     const char *path;          /* a local file, or NULL */
     /* from the network or the tar */
     struct cpv_buf body;
-    size_t charged; /* bytes to give back to the memory budget */
+    size_t charged;     /* bytes to give back to the memory budget */
     const char *status; /* NULL: still good */
     bool transient;
     char detail[160];
@@ -162,7 +162,7 @@ struct fetch {
     cpv_http *http; /* NULL if nothing comes from the network */
     cpv_queue *todo, *done, *finish;
     cpv_pool *decoders, *finisher;
-    atomic_bool cancel; /* pass jobs through undone */
+    atomic_bool cancel;                         /* pass jobs through undone */
     struct fetch_part *parts[FETCH_ACTIVE_MAX]; /* claimed and not yet finished */
     int active;                                 /* how many they are */
     int finishing;                              /* with the finisher */

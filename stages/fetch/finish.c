@@ -43,9 +43,11 @@ static bool seen_before(struct seen *s, const uint8_t digest[CPV_SHA256_SIZE])
 /* img2dataset counts what failed after the download apart from the rest. */
 static bool is_image_fault(const char *status)
 {
-    static const char *const names[] = {"empty", "not_image", "unsupported_format", "decode",
-                                        "bomb", "too_small", "too_large_area", "aspect",
-                                        "bad_json", "no_image", NULL};
+    static const char *const names[] = {
+        "empty",          "not_image", "unsupported_format",
+        "decode",         "bomb",      "too_small",
+        "too_large_area", "aspect",    "bad_json",
+        "no_image",       NULL};
 
     for (size_t i = 0; names[i]; i++)
         if (strcmp(status, names[i]) == 0)
@@ -62,8 +64,8 @@ static int fail_row(struct finish *w, uint32_t index, const char *key, const cha
         w->resizes_failed++;
     else
         w->downloads_failed++;
-    return cpv_part_fail(w->p->part, w->p->first_row + index, key, status, transient, detail,
-                         err);
+    return cpv_part_fail(w->p->part, w->p->first_row + index, key, status, transient,
+                         detail, err);
 }
 
 /* The digest of the original, which a copied sample says in its JSON. */
@@ -142,13 +144,12 @@ static void put_stats(const struct finish *w, struct cpv_buf *out)
     struct cpv_record r = w->p->part->record;
     uint32_t n = 0;
 
-    cpv_buf_printf(out,
-                   "\"failed_to_download\":%llu,\"failed_to_resize\":%llu,"
-                   "\"downloaded_bytes\":%llu,\"status_dict\":{\"success\":%llu",
-                   (unsigned long long)w->downloads_failed,
-                   (unsigned long long)w->resizes_failed,
-                   (unsigned long long)w->p->body_bytes,
-                   (unsigned long long)(w->p->n - w->failed));
+    cpv_buf_printf(
+        out,
+        "\"failed_to_download\":%llu,\"failed_to_resize\":%llu,"
+        "\"downloaded_bytes\":%llu,\"status_dict\":{\"success\":%llu",
+        (unsigned long long)w->downloads_failed, (unsigned long long)w->resizes_failed,
+        (unsigned long long)w->p->body_bytes, (unsigned long long)(w->p->n - w->failed));
     cpv_part_failures(w->p->part, &r);
     if (cpv_record_statuses(&r, w->mem, &counts, &n, NULL) == CPV_OK)
         for (uint32_t i = 0; i < n; i++)

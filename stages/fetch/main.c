@@ -109,9 +109,11 @@ int main(int argc, char **argv)
         .name = "fetch",
         .summary = "URL lists, folders or tars become image parts",
         .description =
-            "Downloads (or reads) the images of a list, checks and resizes them, and writes "
+            "Downloads (or reads) the images of a list, checks and resizes them, and "
+            "writes "
             "them with their captions as parts of the column 'fetch' of a corpus.\n\n"
-            "Every row is accounted for: it is a sample, or a failure with a reason in the "
+            "Every row is accounted for: it is a sample, or a failure with a reason in "
+            "the "
             "part's record. A run may be killed at any moment; the next one goes on.",
         .section = "fetch",
         .column = "fetch",

@@ -9,11 +9,12 @@
 
 #define AT(field) offsetof(struct fetch_settings, field)
 
-static const char *const formats[] = {"auto",  "tsv",    "csv",        "txt",  "jsonl", "coco",
-                                      "folder", "webdataset", "cc3m", "cc12m", NULL};
+static const char *const formats[] = {"auto",  "tsv",   "csv",    "txt",
+                                      "jsonl", "coco",  "folder", "webdataset",
+                                      "cc3m",  "cc12m", NULL};
 static const char *const headers[] = {"auto", "yes", "no", NULL};
-static const char *const modes[] = {"no", "border", "keep_ratio", "keep_ratio_largest",
-                                    "center_crop", NULL};
+static const char *const modes[] = {
+    "no", "border", "keep_ratio", "keep_ratio_largest", "center_crop", NULL};
 static const char *const filters[] = {"area", "bicubic", "lanczos", NULL};
 
 static const struct cpv_opt input_options[] = {
@@ -23,8 +24,9 @@ static const struct cpv_opt input_options[] = {
      .kind = CPV_OPT_TEXT,
      .offset = AT(path),
      .arg = "PATH",
-     .help = "List of URLs or files, folder of images, or tars (braces: {00000..00266}.tar). "
-             "Lists may be .gz or .zst.",
+     .help =
+         "List of URLs or files, folder of images, or tars (braces: {00000..00266}.tar). "
+         "Lists may be .gz or .zst.",
      .flags = CPV_OPT_PATH},
     {.name = "input-format",
      .key = "format",
@@ -32,8 +34,9 @@ static const struct cpv_opt input_options[] = {
      .offset = AT(format),
      .fallback = "auto",
      .choices = formats,
-     .help = "What the input is; auto tells by its name. cc3m and cc12m are the headerless "
-             "lists of these data sets.",
+     .help =
+         "What the input is; auto tells by its name. cc3m and cc12m are the headerless "
+         "lists of these data sets.",
      .flags = CPV_OPT_PINNED},
     {.name = "url-col",
      .key = "url",
@@ -99,7 +102,8 @@ static const struct cpv_opt input_options[] = {
      .kind = CPV_OPT_FLAG,
      .offset = AT(salvage),
      .fallback = "true",
-     .help = "Take the complete samples of a tar whose end is cut off (they are counted).",
+     .help =
+         "Take the complete samples of a tar whose end is cut off (they are counted).",
      .flags = CPV_OPT_PINNED},
     {.kind = CPV_OPT_END},
 };
@@ -132,9 +136,10 @@ static const struct cpv_opt image_options[] = {
      .offset = AT(resize_mode),
      .fallback = "keep_ratio",
      .choices = modes,
-     .help = "no: as they are. border: longest side, padded to a square. keep_ratio: "
-             "shortest side. keep_ratio_largest: longest side. center_crop: shortest side, "
-             "then the middle square.",
+     .help =
+         "no: as they are. border: longest side, padded to a square. keep_ratio: "
+         "shortest side. keep_ratio_largest: longest side. center_crop: shortest side, "
+         "then the middle square.",
      .flags = CPV_OPT_PINNED},
     {.name = "resize-only-if-bigger",
      .key = "resize_only_if_bigger",
@@ -379,7 +384,8 @@ static const struct cpv_opt net_options[] = {
      .kind = CPV_OPT_TEXT,
      .offset = AT(contact),
      .arg = "URL",
-     .help = "Page or address that a server's operator can turn to; sent in the User-Agent."},
+     .help =
+         "Page or address that a server's operator can turn to; sent in the User-Agent."},
     {.name = "respect-optout",
      .key = "respect_optout",
      .kind = CPV_OPT_FLAG,
@@ -429,9 +435,10 @@ static const struct cpv_opt net_options[] = {
      .kind = CPV_OPT_TEXT,
      .offset = AT(refetch),
      .arg = "transient|all|STATUS",
-     .help = "Try rows again that failed for passing reasons, for any, or with this status. "
-             "Parts that hold some are made anew as a further revision; what they have is "
-             "copied."},
+     .help =
+         "Try rows again that failed for passing reasons, for any, or with this status. "
+         "Parts that hold some are made anew as a further revision; what they have is "
+         "copied."},
     {.kind = CPV_OPT_END},
 };
 

@@ -49,7 +49,8 @@ static const char *get_str(struct cpv_cursor *c, cpv_arena *mem)
     return s;
 }
 
-static void decode_members(struct cpv_cursor *c, cpv_arena *mem, struct fetch_outcome *out)
+static void decode_members(struct cpv_cursor *c, cpv_arena *mem,
+                           struct fetch_outcome *out)
 {
     struct cpv_bytes digest = cpv_get_bytes(c, sizeof out->sha256);
 

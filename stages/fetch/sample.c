@@ -13,9 +13,11 @@
 /* Keys that are ours to set; an input's column of that name gives way. */
 static bool is_reserved(const char *name, const char *captions)
 {
-    static const char *const names[] = {"key",    "url",           "file",
-                                        "width",  "height",        "original_width",
-                                        "sha256", "original_height", NULL};
+    static const char *const names[] = {"key",    "url",
+                                        "file",   "width",
+                                        "height", "original_width",
+                                        "sha256", "original_height",
+                                        NULL};
 
     for (size_t i = 0; names[i]; i++)
         if (strcmp(name, names[i]) == 0)
@@ -110,8 +112,8 @@ static void put_foreign_captions(struct cpv_json *j, const json_t *root,
     cpv_json_key(j, captions);
     cpv_json_begin_array(j);
     if (json_is_string(caption))
-        cpv_json_bytes(j, cpv_bytes_of(json_string_value(caption),
-                                       json_string_length(caption)));
+        cpv_json_bytes(
+            j, cpv_bytes_of(json_string_value(caption), json_string_length(caption)));
     else if (txt)
         put_lines(j, txt->data);
     cpv_json_end_array(j);

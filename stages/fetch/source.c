@@ -31,7 +31,8 @@ struct fetch_source {
 
 /* ---- opening ---- */
 
-static int take_hash(fetch_source *s, const struct fetch_settings *set, struct cpv_err *err)
+static int take_hash(fetch_source *s, const struct fetch_settings *set,
+                     struct cpv_err *err)
 {
     if (set->hash.count == 0)
         return CPV_OK;
@@ -43,7 +44,8 @@ static int take_hash(fetch_source *s, const struct fetch_settings *set, struct c
     else if (strcmp(set->hash.at[1], "md5") == 0)
         s->params.hash_kind = CPV_ROWS_HASH_MD5;
     else
-        return cpv_fail(err, CPV_E_USAGE, "'input.hash': expected sha256 or md5, got '%s'",
+        return cpv_fail(err, CPV_E_USAGE,
+                        "'input.hash': expected sha256 or md5, got '%s'",
                         set->hash.at[1]);
     return CPV_OK;
 }
@@ -180,7 +182,8 @@ int fetch_source_open(fetch_source **out, struct cpv_run *run, struct cpv_err *e
     if (!rc && format == CPV_ROWS_AUTO)
         format = cpv_rows_guess(set->path);
     if (!rc)
-        rc = format == CPV_ROWS_WEBDATASET ? open_tars(s, run, err) : make_plan(s, run, err);
+        rc = format == CPV_ROWS_WEBDATASET ? open_tars(s, run, err)
+                                           : make_plan(s, run, err);
     if (rc)
         fetch_source_close(&s);
     *out = s;
@@ -282,8 +285,9 @@ int fetch_source_rows_of(fetch_source *s, uint32_t part, cpv_arena *mem,
         if (rc <= 0)
             break;
         rc = *n < want ? CPV_OK
-                       : cpv_fail(err, CPV_E_INPUT, "'%s': more rows in part %05u than "
-                                                    "planned: the file has changed",
+                       : cpv_fail(err, CPV_E_INPUT,
+                                  "'%s': more rows in part %05u than "
+                                  "planned: the file has changed",
                                   s->params.path, part);
         if (!rc)
             (*rows)[(*n)++] = row;

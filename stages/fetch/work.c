@@ -12,7 +12,7 @@
 #include "stages/fetch/fetch.h"
 
 enum {
-    LOW_WATER = 2048,  /* begin another part when fewer rows are on their way */
+    LOW_WATER = 2048, /* begin another part when fewer rows are on their way */
     DONE_CAPACITY = 256,
     TICK_MS = 100
 };
@@ -127,8 +127,8 @@ static int keep(struct fetch *f, struct fetch_job *job, struct cpv_err *err)
         return cpv_fail_memory(err);
     rc = cpv_journal_add(job->owner->journal, &piece, 1, &offset, err);
     if (!rc)
-        rc = fetch_part_note(job->owner, job->index, offset, job->failed && job->transient,
-                             err);
+        rc = fetch_part_note(job->owner, job->index, offset,
+                             job->failed && job->transient, err);
     cpv_progress_add(f->run->progress, 1, job->failed);
     return rc;
 }
@@ -176,7 +176,8 @@ static int settle(struct fetch *f, struct fetch_job *job, int rc, struct cpv_err
 /* A tar is read by us, so one at a time; lists go out at once. */
 static bool may_begin(const struct fetch *f)
 {
-    return !f->feeding && f->active < FETCH_ACTIVE_MAX && f->in_flight < LOW_WATER;
+    return !f->feeding && f->active < FETCH_ACTIVE_MAX && f->in_flight < LOW_WATER &&
+           (f->active == 0 || cpv_run_ready(f->run));
 }
 
 /* 1: one was begun; 0: there are no more. */
@@ -278,8 +279,8 @@ int fetch_work(struct fetch *f, struct cpv_err *err)
     if (!rc && !fetch_source_is_tars(f->source))
         rc = open_http(f, err);
     if (!rc)
-        rc = cpv_pool_open(&f->decoders, "decode", f->run->threads, 0, fetch_decode_main, f,
-                           err);
+        rc = cpv_pool_open(&f->decoders, "decode", f->run->threads, 0, fetch_decode_main,
+                           f, err);
     if (!rc)
         rc = cpv_pool_open(&f->finisher, "finish", 1, 0, fetch_finish_main, f, err);
     if (!rc)

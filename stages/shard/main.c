@@ -47,7 +47,8 @@ static const struct cpv_opt options[] = {
      .kind = CPV_OPT_FLAG,
      .offset = AT(dedup_content),
      .fallback = "true",
-     .help = "Of samples made from the same file keep the one of the lowest part and row.",
+     .help =
+         "Of samples made from the same file keep the one of the lowest part and row.",
      .flags = CPV_OPT_PINNED},
     {.name = "images",
      .key = "images",
@@ -100,7 +101,8 @@ static int pack_inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
         memcpy(out->inputs[i].sha256, p->columns[i].digest, sizeof p->columns[i].digest);
     }
     out->row_begin = part * per;
-    out->row_end = out->row_begin + per < p->n_entries ? out->row_begin + per : p->n_entries;
+    out->row_end =
+        out->row_begin + per < p->n_entries ? out->row_begin + per : p->n_entries;
     return CPV_OK;
 }
 
@@ -160,7 +162,8 @@ int main(int argc, char **argv)
         .name = "shard",
         .summary = "columns of a corpus become a packed training set",
         .description =
-            "Merges columns, leaves out what came before, shuffles, and packs the rest into "
+            "Merges columns, leaves out what came before, shuffles, and packs the rest "
+            "into "
             "CORPUS/shards/NAME. Several sets with different settings live side by side.",
         .instance = "name",
         .instance_help = "Name of the set: a section under 'shard' in the configuration, "

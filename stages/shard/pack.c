@@ -34,7 +34,8 @@ struct packing {
     bool any_open;
 };
 
-/* ---- the journal's records: u32 slot | str key | u16 members | (str ext, u32) | bytes ---- */
+/* ---- the journal's records: u32 slot | str key | u16 members | (str ext, u32) | bytes
+ * ---- */
 
 static void put_str(struct cpv_buf *b, const char *s)
 {
@@ -102,7 +103,8 @@ static int put_item(struct packing *k, struct cpv_bytes payload, struct cpv_err 
 }
 
 /* What an earlier run has read already; of the same selection, says the identity. */
-static int replay(void *ctx, struct cpv_bytes payload, uint64_t offset, struct cpv_err *err)
+static int replay(void *ctx, struct cpv_bytes payload, uint64_t offset,
+                  struct cpv_err *err)
 {
     struct packing *k = ctx;
     struct cpv_cursor c = cpv_cursor_of(payload);
@@ -164,8 +166,8 @@ static int read_item(struct packing *k, struct item *item, struct cpv_err *err)
             rc = cpv_shard_read(k->open[i], at, NULL, k->mem, &samples[i], err);
     }
     if (!rc)
-        rc = cpv_merge_samples(samples, k->p->n_columns, k->p->set->images, k->mem, &members,
-                               &n, err);
+        rc = cpv_merge_samples(samples, k->p->n_columns, k->p->set->images, k->mem,
+                               &members, &n, err);
     if (!rc)
         rc = write_item(k, item, samples[0].key, members, n, err);
     return rc;

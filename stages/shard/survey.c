@@ -242,8 +242,8 @@ static int read_part(struct survey *s, const struct cpv_column_part *at, const c
 static int survey_part(struct survey *s, const struct cpv_column_part *at,
                        struct cpv_err *err)
 {
-    char *path = cpv_column_path(s->mem, s->p->run->corpus, s->p->columns[0].name, at->part,
-                                 at->revision, CPV_FILE_SHARD);
+    char *path = cpv_column_path(s->mem, s->p->run->corpus, s->p->columns[0].name,
+                                 at->part, at->revision, CPV_FILE_SHARD);
     int rc = path ? open_others(s, at->part, err) : cpv_fail_memory(err);
 
     if (cpv_stop_requested())
@@ -251,8 +251,8 @@ static int survey_part(struct survey *s, const struct cpv_column_part *at,
     if (rc == 1)
         rc = read_part(s, at, path, err);
     else if (rc == 0)
-        cpv_log_warning(s->p->run->log,
-                        "part %05u is not in every column yet; left out", at->part);
+        cpv_log_warning(s->p->run->log, "part %05u is not in every column yet; left out",
+                        at->part);
     for (size_t i = 1; i < s->p->n_columns; i++)
         cpv_shard_close(&s->others[i]);
     cpv_arena_reset(s->mem);
@@ -324,9 +324,11 @@ static bool parse_cache(struct pack *p, struct cpv_bytes file, struct cpv_buf *e
 
     put_identity(p, &identity);
     head = cpv_get_bytes(&c, identity.size);
-    same = !c.failed && !identity.failed && cpv_bytes_equal(head, cpv_buf_view(&identity)) &&
+    same = !c.failed && !identity.failed &&
+           cpv_bytes_equal(head, cpv_buf_view(&identity)) &&
            file.size >= identity.size + 4 &&
-           cpv_crc32c(0, file.data, file.size - 4) == cpv_load_u32(file.data + file.size - 4);
+           cpv_crc32c(0, file.data, file.size - 4) ==
+               cpv_load_u32(file.data + file.size - 4);
     cpv_buf_release(&identity);
     if (!same)
         return false;
@@ -380,8 +382,8 @@ static int read_all(struct survey *s, struct cpv_err *err)
 int pack_survey(struct pack *p, struct cpv_err *err)
 {
     struct survey s = {.p = p};
-    char *path = cpv_arena_printf(p->run->mem, "%s/%s/.survey", p->run->corpus,
-                                  p->run->column);
+    char *path =
+        cpv_arena_printf(p->run->mem, "%s/%s/.survey", p->run->corpus, p->run->column);
     int rc = path ? CPV_OK : cpv_fail_memory(err);
 
     if (!rc && !load(p, path, &s.entries)) {

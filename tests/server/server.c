@@ -245,6 +245,12 @@ static void read_request(struct worker *w, struct conn *c)
             begin_answer(w, c, url);
             return;
         }
+        /* A TLS handshake or worse: let it see that nobody here speaks that. */
+        if (!c->busy && c->in > 0 && (c->input[0] < 'A' || c->input[0] > 'Z')) {
+            c->in = 0;
+            begin_answer(w, c, "/garbage");
+            return;
+        }
         if (c->in == sizeof c->input) {
             hang_up(w, c, false);
             return;

@@ -118,6 +118,7 @@ static void hexadecimal_both_ways(void **state)
     assert_true(cpv_unhex(back, 3, cpv_bytes_str("009fFF")));
     assert_memory_equal(back, raw, 3);
     assert_false(cpv_unhex(back, 3, cpv_bytes_str("009ff")));
+    assert_false(cpv_unhex(back, 3, cpv_bytes_str("009fff00")));
     assert_false(cpv_unhex(back, 3, cpv_bytes_str("009ffg")));
 }
 

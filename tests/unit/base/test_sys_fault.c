@@ -11,6 +11,7 @@
 #include "common/base/arena.h"
 #include "common/base/file.h"
 #include "common/base/queue.h"
+#include "common/base/size.h"
 #include "common/base/sys.h"
 #include "tests/crash/sys_fault.h"
 
@@ -37,7 +38,7 @@ static int work(struct cpv_err *err)
 
 static void start_over(void)
 {
-    assert_int_equal(system("rm -rf f && mkdir f && printf old > f/small"), 0);
+    assert_int_equal(shell("rm -rf f && mkdir f && printf old > f/small"), 0);
 }
 
 static bool holds(const char *path, const char *text)
@@ -119,6 +120,9 @@ static void each_call_fails(cpv_fault_kind kind, int code, bool once)
                          !cpv_file_exists("f/g/file") &&
                          strcmp(cpv_fault_hit(), "fstat") != 0 &&
                          strcmp(cpv_fault_hit(), "stat") != 0);
+        if (rc && once && strcmp(cpv_fault_hit(), "fstat") != 0 &&
+            strcmp(cpv_fault_hit(), "stat") != 0)
+            assert_false(cpv_file_exists("f/.small.tmp"));
         assert_int_equal(open_descriptors(), before);
         check_and_finish();
     }
@@ -137,6 +141,40 @@ static void each_call_fails_with_a_full_disk(void **state)
     (void)state;
     each_call_fails(CPV_FAULT_ENOSPC, CPV_E_SPACE, true);
     each_call_fails(CPV_FAULT_ENOSPC, CPV_E_SPACE, false);
+}
+
+/*
+ * Content durable, then the name, then the folder. Once the name is taken, a failure
+ * touches the temporary name no more: it may be another process's by then.
+ */
+static void the_order_of_calls_of_a_draft(void **state)
+{
+    static const char *const order[] = {
+        "open",  "fstat",      "stat", "fstat", "ftruncate", "write", "write",
+        "fsync", "rename_new", "open", "fsync", "close",     "close"};
+
+    (void)state;
+    for (unsigned long k = 1; k <= CPV_COUNT(order) + 1; k++) {
+        struct cpv_err err;
+        cpv_draft *d;
+        int rc;
+
+        start_over();
+        cpv_fault_arm(k, CPV_FAULT_EIO, true);
+        rc = cpv_draft_open(&d, "f/file", &err);
+        if (!rc) {
+            cpv_draft_write(d, "one", 3);
+            cpv_draft_write(d, "two", 3);
+            rc = cpv_draft_commit(&d, NULL, &err);
+        }
+        if (k > CPV_COUNT(order)) {
+            assert_null(cpv_fault_hit());
+            break;
+        }
+        assert_string_equal(cpv_fault_hit(), order[k - 1]);
+        if (k > 9)
+            assert_int_equal(cpv_fault_calls(), k == 10 ? 11 : 13);
+    }
 }
 
 static void short_writes_are_continued(void **state)
@@ -241,7 +279,7 @@ static int run_self(const char *self, const char *settings)
 
     (void)snprintf(command, sizeof command, "%s CPV_FAULT_COUNT=count exec '%s' work",
                    settings, self);
-    status = system(command);
+    status = shell(command);
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -252,11 +290,11 @@ static void faults_by_environment(void **state)
     (void)state;
     start_over();
     assert_int_equal(run_self(self, "CPV_FAULT_KIND=none"), 0);
-    assert_int_equal(
-        system("grep -qx 'hit -' count && grep -qE '^calls [0-9]{2}$' count"), 0);
+    assert_int_equal(shell("grep -qx 'hit -' count && grep -qE '^calls [0-9]{2}$' count"),
+                     0);
     start_over();
     assert_int_equal(run_self(self, "CPV_FAULT_AT=3 CPV_FAULT_KIND=ENOSPC"), 74);
-    assert_int_equal(system("grep -qE '^hit [a-z]+$' count"), 0);
+    assert_int_equal(shell("grep -qE '^hit [a-z]+$' count"), 0);
     start_over();
     assert_int_equal(run_self(self, "CPV_FAULT_AT=3 CPV_FAULT_KIND=kill"), 128 + SIGKILL);
     start_over();
@@ -271,6 +309,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_fault_table_is_the_one_in_use),
         cmocka_unit_test(each_call_fails_with_an_io_error),
         cmocka_unit_test(each_call_fails_with_a_full_disk),
+        cmocka_unit_test(the_order_of_calls_of_a_draft),
         cmocka_unit_test(short_writes_are_continued),
         cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(a_kill_at_each_call),

@@ -95,8 +95,8 @@ static void the_reader_tells_good_from_bad(void **state)
         "a small red arrow in a large orange square in front of the sea",
         "portrait of a small dotted red star",
         "two red shapes",
-        "there are three objects. an arrow is within a square. the square is left of a "
-        "star. the background is the sea.",
+        "there are three objects. an arrow is in a square. the background is the sea.",
+        "a star. a large orange square is left of the star. an arrow is in the square.",
         "there is a square around an arrow and to the left of a dotted star",
         "an arrow, a square and a star against the sea",
     };
