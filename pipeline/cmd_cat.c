@@ -56,10 +56,11 @@ static int put_tar(const struct cpv_sample *s, struct cpv_err *err)
         struct cpv_bytes data = s->members[i].data;
 
         if (strlen(s->key) + strlen(s->members[i].ext) + 1 > 99)
-            return cpv_fail(err, CPV_E_INPUT,
-                            "'%s.%s': the name is too long for a tar of ours; ask for the "
-                            "member",
-                            s->key, s->members[i].ext);
+            return cpv_fail(
+                err, CPV_E_INPUT,
+                "'%s.%s': the name is too long for a tar of ours; ask for the "
+                "member",
+                s->key, s->members[i].ext);
         cpv_tar_write(head, s->key, s->members[i].ext, data.size);
         rc = put(head, sizeof head, err);
         if (!rc)
@@ -131,10 +132,12 @@ static int cat_sample(const char *path, const struct want *w, cpv_arena *mem,
 
 /* ---- a sample of a corpus ---- */
 
-static int cat_at(const char *corpus, const char *column, uint32_t part, uint32_t revision,
-                  const struct want *w, cpv_arena *mem, struct cpv_err *err)
+static int cat_at(const char *corpus, const char *column, uint32_t part,
+                  uint32_t revision, const struct want *w, cpv_arena *mem,
+                  struct cpv_err *err)
 {
-    const char *path = cpv_column_path(mem, corpus, column, part, revision, CPV_FILE_SHARD);
+    const char *path =
+        cpv_column_path(mem, corpus, column, part, revision, CPV_FILE_SHARD);
     cpv_shard *shard = NULL;
     int rc = path ? cpv_shard_open(&shard, path, err) : cpv_fail_memory(err);
 
@@ -145,8 +148,8 @@ static int cat_at(const char *corpus, const char *column, uint32_t part, uint32_
 }
 
 /* The index is a hint: whatever is wrong with it, the shards know. 1: done; 0: not. */
-static int cat_by_index(const struct cpv_place *place, const struct want *w, cpv_arena *mem,
-                        struct cpv_err *err)
+static int cat_by_index(const struct cpv_place *place, const struct want *w,
+                        cpv_arena *mem, struct cpv_err *err)
 {
     struct cpv_index_place *at = NULL;
     cpv_index *index = NULL;
@@ -161,15 +164,16 @@ static int cat_by_index(const struct cpv_place *place, const struct want *w, cpv
 
         if (place->column && strcmp(place->column, at[i].column) != 0)
             continue;
-        got = cat_at(place->corpus, at[i].column, at[i].part, at[i].revision, w, mem, err);
+        got =
+            cat_at(place->corpus, at[i].column, at[i].part, at[i].revision, w, mem, err);
         rc = got == CPV_OK ? 1 : got == CPV_E_IO ? got : 0;
     }
     cpv_index_close(&index);
     return rc;
 }
 
-static int cat_by_scan(const struct cpv_place *place, const struct want *w, cpv_arena *mem,
-                       struct cpv_err *err)
+static int cat_by_scan(const struct cpv_place *place, const struct want *w,
+                       cpv_arena *mem, struct cpv_err *err)
 {
     const char **names = NULL;
     uint32_t n = 0;
@@ -198,7 +202,8 @@ static int cat_by_scan(const struct cpv_place *place, const struct want *w, cpv_
 /* ---- what is asked for ---- */
 
 /* "a/b.seg.png": at the first dot of the basename, as in a tar. */
-static int parse_want(struct want *w, const char *text, cpv_arena *mem, struct cpv_err *err)
+static int parse_want(struct want *w, const char *text, cpv_arena *mem,
+                      struct cpv_err *err)
 {
     const char *slash = strrchr(text, '/');
     const char *dot = strchr(slash ? slash : text, '.');
@@ -260,8 +265,10 @@ const struct cpv_command cpv_command_cat = {
     .description =
         "SHARD alone is decompressed as `zstd -dc` would. With KEY one sample comes out, "
         "as a small tar; with KEY.EXT the bytes of one member.\n\n"
-        "In a corpus the sample is found through index.sqlite or, without it, through the "
-        "shards' own indexes; of several columns the first one that has it, in alphabetical "
+        "In a corpus the sample is found through index.sqlite or, without it, through "
+        "the "
+        "shards' own indexes; of several columns the first one that has it, in "
+        "alphabetical "
         "order, unless one is named.",
     .least = 1,
     .most = 2,

@@ -69,7 +69,8 @@ static int export_one(struct set *s, const char *path, struct cpv_err *err)
     rc = cpv_shard_export_plain(path, s->folder, &done, err);
     if (rc)
         return rc;
-    cpv_log_debug(s->call->log, "'%s/%s': %u samples", s->folder, done.name, done.samples);
+    cpv_log_debug(s->call->log, "'%s/%s': %u samples", s->folder, done.name,
+                  done.samples);
     s->samples += done.samples;
     s->bytes += done.bytes;
     cpv_buf_add(&s->exported, &done, sizeof done);
@@ -148,7 +149,8 @@ static int run(struct cpv_call *call, struct cpv_err *err)
     int rc = CPV_OK;
 
     if (!o->plain)
-        return cpv_fail(err, CPV_E_USAGE, "'--plain' is needed: it is the only layout yet");
+        return cpv_fail(err, CPV_E_USAGE,
+                        "'--plain' is needed: it is the only layout yet");
     if (!o->output || !*o->output)
         return cpv_fail(err, CPV_E_USAGE, "'--output' is needed; see --help");
     if (call->n_names == 1 && !strchr(call->names[0], '{'))
@@ -170,7 +172,8 @@ const struct cpv_command cpv_command_export = {
     .description =
         "Writes the same tar bytes uncompressed, an .idx beside each (DALI), and "
         "sizes.json (open_clip) and wids.json (wids) for the set. Shards and a column go "
-        "to DIR itself, the columns of a corpus to DIR/COLUMN. Tars that are there already "
+        "to DIR itself, the columns of a corpus to DIR/COLUMN. Tars that are there "
+        "already "
         "and equal are kept, so an interrupted export is simply run again.",
     .options = OPTIONS,
     .options_size = sizeof(struct options),

@@ -28,8 +28,9 @@ static const struct cpv_opt OPTIONS[] = {
     {.name = "archived",
      .kind = CPV_OPT_FLAG,
      .offset = offsetof(struct options, archived),
-     .help = "Also forget parts whose shard was moved away: their records go, and a later "
-             "run makes them anew."},
+     .help =
+         "Also forget parts whose shard was moved away: their records go, and a later "
+         "run makes them anew."},
     {.kind = CPV_OPT_END},
 };
 

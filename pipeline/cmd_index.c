@@ -93,8 +93,10 @@ const struct cpv_command cpv_command_index = {
     .summary = "make, update, dump or finish the SQLite index of a corpus",
     .usage = "update|rebuild|dump|finish CORPUS",
     .description =
-        "update takes in parts that are new and drops those that are gone; rebuild begins "
-        "with an empty index and ends with the same content. Both make it from shards and "
+        "update takes in parts that are new and drops those that are gone; rebuild "
+        "begins "
+        "with an empty index and ends with the same content. Both make it from shards "
+        "and "
         "commit records alone, so index.sqlite may be deleted at any time.\n\n"
         "dump prints the deterministic tables as SQL, rows in the order of their keys. "
         "finish compacts the file; it can then be opened with immutable=1.",

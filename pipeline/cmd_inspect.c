@@ -93,8 +93,8 @@ static int view_ours(struct view *v, cpv_shard *s, cpv_arena *mem, struct cpv_er
             count_member(v, e->members[m].ext, e->members[m].size, mem);
     }
     if (v->samples) {
-        v->last = cpv_arena_str(
-            mem, cpv_bytes_str(cpv_shard_key(s, cpv_shard_count(s) - 1)));
+        v->last =
+            cpv_arena_str(mem, cpv_bytes_str(cpv_shard_key(s, cpv_shard_count(s) - 1)));
         if (!v->last)
             return cpv_fail_memory(err);
     }
@@ -103,7 +103,8 @@ static int view_ours(struct view *v, cpv_shard *s, cpv_arena *mem, struct cpv_er
 
 static int view_foreign(struct view *v, cpv_arena *mem, struct cpv_err *err)
 {
-    struct cpv_samples_params params = {.salvage = true, .repeats = true, .read_ahead = 4};
+    struct cpv_samples_params params = {
+        .salvage = true, .repeats = true, .read_ahead = 4};
     cpv_samples *samples = NULL;
     struct cpv_buf last = {0};
     struct cpv_sample s;
@@ -337,8 +338,8 @@ static void print_record(const char *path, const struct record_view *v)
 
     printf("%s: commit record of column '%s' part %u revision %u\n", path, r->stage,
            r->part, r->revision);
-    printf("  %-11s %llu to %llu of the input\n", "rows", (unsigned long long)r->row_begin,
-           (unsigned long long)r->row_end);
+    printf("  %-11s %llu to %llu of the input\n", "rows",
+           (unsigned long long)r->row_begin, (unsigned long long)r->row_end);
     print_number("samples", r->shard.samples);
     print_number("failed", r->n_failures);
     for (uint32_t i = 0; i < v->n_reasons; i++)
@@ -356,7 +357,8 @@ static void print_record(const char *path, const struct record_view *v)
     }
 }
 
-static int inspect_record(const char *path, bool json, cpv_arena *mem, struct cpv_err *err)
+static int inspect_record(const char *path, bool json, cpv_arena *mem,
+                          struct cpv_err *err)
 {
     struct record_view v = {.n_reasons = 0};
     int rc = cpv_record_read(path, mem, &v.r, err);
@@ -431,7 +433,8 @@ static void put_corpus(struct cpv_json *j, const void *what)
     cpv_json_end_array(j);
 }
 
-static int print_corpus(const char *path, const struct corpus_view *v, struct cpv_err *err)
+static int print_corpus(const char *path, const struct corpus_view *v,
+                        struct cpv_err *err)
 {
     struct cpv_table t = {.columns = 5};
 
@@ -515,7 +518,8 @@ const struct cpv_command cpv_command_inspect = {
     .summary = "say what a shard, a commit record or a corpus holds",
     .usage = "PATH... [--format text|json]",
     .description =
-        "A path is a shard of ours, a tar that another program wrote (plain, .gz or .zst; "
+        "A path is a shard of ours, a tar that another program wrote (plain, .gz or "
+        ".zst; "
         "it is read whole), a commit record, a column or a corpus; braces are expanded. "
         "Nothing is verified beyond what had to be read: see `capivara verify`.",
     .options = OPTIONS,

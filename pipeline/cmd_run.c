@@ -90,8 +90,9 @@ struct run {
 
 static bool passed_on(const char *name)
 {
-    static const char *const NAMES[] = {"parts",            "threads", "device", "redo",
-                                        "accept-transient", "dry-run", "quiet",  "verbose"};
+    static const char *const NAMES[] = {"parts", "threads",          "device",
+                                        "redo",  "accept-transient", "dry-run",
+                                        "quiet", "verbose"};
 
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++)
         if (strcmp(name, NAMES[i]) == 0)
@@ -112,8 +113,7 @@ static void add_word(struct cpv_buf *words, cpv_arena *mem, const char *name,
 
 static bool set_is_for(const struct cpv_step *step, const char *setting, cpv_arena *mem)
 {
-    const char *key =
-        cpv_arena_str(mem, cpv_bytes_of(setting, strcspn(setting, "= ")));
+    const char *key = cpv_arena_str(mem, cpv_bytes_of(setting, strcspn(setting, "= ")));
 
     return key && cpv_step_reads(step, key);
 }
@@ -169,8 +169,8 @@ static int check_set(const struct run *r, struct cpv_err *err)
 {
     for (size_t i = 0; i < r->opt->set.count; i++) {
         const char *setting = r->opt->set.at[i];
-        const char *key = cpv_arena_str(
-            r->call->mem, cpv_bytes_of(setting, strcspn(setting, "= ")));
+        const char *key =
+            cpv_arena_str(r->call->mem, cpv_bytes_of(setting, strcspn(setting, "= ")));
 
         if (!key)
             return cpv_fail_memory(err);
@@ -180,7 +180,8 @@ static int check_set(const struct run *r, struct cpv_err *err)
     return CPV_OK;
 }
 
-/* Every stage looks at its own section; the first that refuses ends it with its status. */
+/* Every stage looks at its own section; the first that refuses ends it with its status.
+ */
 static int check_stages(const struct run *r, struct cpv_err *err)
 {
     int rc = CPV_OK, status = 0, sig = 0;
@@ -188,8 +189,9 @@ static int check_stages(const struct run *r, struct cpv_err *err)
     for (size_t i = 0; !rc && !status && i < r->n_steps; i++)
         rc = run_stage(r, &r->steps[i], r->setup.path, true, &status, &sig, err);
     if (!rc && sig)
-        return cpv_fail(err, CPV_E_BUG, "a stage died of signal %d (%s) on --print-config",
-                        sig, strsignal(sig));
+        return cpv_fail(err, CPV_E_BUG,
+                        "a stage died of signal %d (%s) on --print-config", sig,
+                        strsignal(sig));
     r->call->status = status;
     return rc;
 }
@@ -249,8 +251,8 @@ static const char *advice(int status)
     }
 }
 
-static int fail_stage(const struct run *r, const struct cpv_step *step, int status, int sig,
-                      struct cpv_err *err)
+static int fail_stage(const struct run *r, const struct cpv_step *step, int status,
+                      int sig, struct cpv_err *err)
 {
     r->call->status = status;
     if (sig)
@@ -274,7 +276,8 @@ static int do_step(const struct run *r, const struct cpv_step *step, int *worst,
     int status = 0, sig = 0, rc;
 
     if (left_out(r, step)) {
-        cpv_log_info(r->call->log, "%s: left out, it needs every part; run without --parts",
+        cpv_log_info(r->call->log,
+                     "%s: left out, it needs every part; run without --parts",
                      step->column);
         return CPV_OK;
     }
@@ -341,7 +344,8 @@ const struct cpv_command cpv_command_run = {
         "Runs the stages that the configuration asks for over all parts, one stage after "
         "the other. What is done is skipped, what has become stale is done again, and "
         "whatever interrupted an earlier run does not matter: run it again.\n\n"
-        "The configuration is copied to config.yaml in the corpus; `capivara run --corpus "
+        "The configuration is copied to config.yaml in the corpus; `capivara run "
+        "--corpus "
         "DIR` goes on with that copy. Relative paths in a configuration start from the "
         "folder `base`, by default the one that it stands in.",
     .options = OPTIONS,

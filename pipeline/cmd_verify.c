@@ -57,7 +57,8 @@ struct verify {
 
 /* ---- what there is to check ---- */
 
-static int add_job(struct verify *v, const struct cpv_verify_job *job, struct cpv_err *err)
+static int add_job(struct verify *v, const struct cpv_verify_job *job,
+                   struct cpv_err *err)
 {
     cpv_buf_add(&v->jobs, job, sizeof *job);
     return v->jobs.failed ? cpv_fail_memory(err) : CPV_OK;
@@ -82,10 +83,11 @@ static int add_column(struct verify *v, const char *corpus, const char *column,
         rc = job.path && job.record ? add_job(v, &job, err) : cpv_fail_memory(err);
     }
     if (!rc && c.orphans)
-        cpv_log_info(v->call->log,
-                     "'%s/%s': %u shards without a record were not looked at: commits that "
-                     "were cut short",
-                     corpus, column, c.orphans);
+        cpv_log_info(
+            v->call->log,
+            "'%s/%s': %u shards without a record were not looked at: commits that "
+            "were cut short",
+            corpus, column, c.orphans);
     return rc;
 }
 
@@ -233,7 +235,8 @@ static int run(struct cpv_call *call, struct cpv_err *err)
     cpv_text_bytes(bytes, sizeof bytes, v.bytes);
     if (!call->quiet)
         printf("%zu shards, %s samples, %s%s: %s\n", v.n_jobs, samples, bytes,
-               v.opt->quick ? " (not read)" : "", v.problems ? "NOT all well" : "all is well");
+               v.opt->quick ? " (not read)" : "",
+               v.problems ? "NOT all well" : "all is well");
     if (v.problems)
         return cpv_fail(err, CPV_E_CORRUPT, "%llu problems, %llu of %zu shards are hit",
                         (unsigned long long)v.problems, (unsigned long long)v.bad_files,
@@ -247,8 +250,10 @@ const struct cpv_command cpv_command_verify = {
     .usage = "PATH... [--quick] [--threads N]",
     .description =
         "A path is a corpus, a column of one, or a shard; braces are expanded "
-        "({00000..00009}). Everything is read: seek table, sample index, frames, members, "
-        "digests; of a corpus also each record against its shard, the pinned settings, the "
+        "({00000..00009}). Everything is read: seek table, sample index, frames, "
+        "members, "
+        "digests; of a corpus also each record against its shard, the pinned settings, "
+        "the "
         "keys of the columns, and index.sqlite against the shards.\n\n"
         "Each problem is a line: the structure that was hit, or the member that can no "
         "longer be vouched for. The exit status is then 65.",

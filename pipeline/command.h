@@ -30,7 +30,7 @@ struct cpv_command {
     const char *name;
     const char *summary; /* lower case, no full stop */
     const char *usage;
-    const char *description; /* for help and man page; NULL: none */
+    const char *description;       /* for help and man page; NULL: none */
     const struct cpv_opt *options; /* NULL: none of its own */
     size_t options_size;           /* of the struct that they fill */
     size_t least, most;            /* operands */

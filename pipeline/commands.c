@@ -7,9 +7,9 @@
 #include "pipeline/stages.h"
 
 static const struct cpv_command *const ORDER[] = {
-    &cpv_command_run,    &cpv_command_status, &cpv_command_inspect, &cpv_command_cat,
-    &cpv_command_verify, &cpv_command_export, &cpv_command_index,   &cpv_command_gc,
-    NULL};
+    &cpv_command_run,   &cpv_command_status, &cpv_command_inspect,
+    &cpv_command_cat,   &cpv_command_verify, &cpv_command_export,
+    &cpv_command_index, &cpv_command_gc,     NULL};
 
 const struct cpv_command *const *cpv_commands(void)
 {
@@ -23,7 +23,7 @@ static void add_line(struct cpv_buf *out, const char *name, const char *text)
     cpv_buf_printf(out, "  %-*s%s\n", COLUMN, name, text);
 }
 
-static void add_help(struct cpv_buf *out)
+static void add_lists(struct cpv_buf *out)
 {
     cpv_buf_str(out, "\nCommands:\n");
     for (size_t i = 0; ORDER[i]; i++)
@@ -33,6 +33,27 @@ static void add_help(struct cpv_buf *out)
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
         add_line(out, s->name, s->summary);
     cpv_buf_str(out, "\n`capivara COMMAND --help` says more about one of them.\n");
+}
+
+/* The lists go between the usage and the options. */
+static void add_help(const struct cpv_program *p, struct cpv_buf *out)
+{
+    struct cpv_buf text = {0};
+    const char *all, *options;
+
+    cpv_program_help(p, &text);
+    all = cpv_buf_cstr(&text);
+    options = all ? strstr(all, "\nHelp:\n") : NULL;
+    if (options) {
+        cpv_buf_add(out, all, (size_t)(options - all));
+        add_lists(out);
+        cpv_buf_str(out, options);
+    } else {
+        out->failed |= !all;
+        cpv_buf_add(out, text.data, text.size);
+        add_lists(out);
+    }
+    cpv_buf_release(&text);
 }
 
 static void add_man_entry(struct cpv_buf *out, const char *name, const char *text)
@@ -88,11 +109,11 @@ void cpv_driver_answer(const struct cpv_program *p, enum cpv_cli_ask ask,
 {
     if (ask == CPV_ASK_COMPLETION) {
         add_completion(out);
-        return;
+    } else if (ask == CPV_ASK_HELP) {
+        add_help(p, out);
+    } else {
+        cpv_program_answer(p, ask, out);
+        if (ask == CPV_ASK_MAN)
+            add_man(out);
     }
-    cpv_program_answer(p, ask, out);
-    if (ask == CPV_ASK_HELP)
-        add_help(out);
-    else if (ask == CPV_ASK_MAN)
-        add_man(out);
 }

@@ -63,13 +63,14 @@ struct session {
 static int describe(struct session *s, struct cpv_err *err)
 {
     const struct cpv_command *c = s->command;
-    void *options = cpv_arena_calloc(s->call.mem, 1, c->options_size ? c->options_size : 1);
+    void *options =
+        cpv_arena_calloc(s->call.mem, 1, c->options_size ? c->options_size : 1);
 
     s->program.name = cpv_arena_printf(s->call.mem, "capivara %s", c->name);
     if (!options || !s->program.name)
         return cpv_fail_memory(err);
-    s->groups[0] = (struct cpv_opt_group){"Options", NULL, c->options ? c->options : NONE,
-                                          options};
+    s->groups[0] =
+        (struct cpv_opt_group){"Options", NULL, c->options ? c->options : NONE, options};
     s->groups[1] = (struct cpv_opt_group){"Every command", NULL, COMMON, &s->common};
     s->program.version = CPV_VERSION;
     s->program.summary = c->summary;

@@ -28,17 +28,21 @@ static int split_column(struct cpv_place *out, const char *folder, cpv_arena *me
                         struct cpv_err *err)
 {
     const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
-    const char *parent = !slash          ? "."
-                         : slash == folder ? "/"
-                                         : cpv_arena_str(mem, cpv_bytes_of(folder, (size_t)(slash - folder)));
+    const char *parent =
+        !slash ? "."
+        : slash == folder
+            ? "/"
+            : cpv_arena_str(mem, cpv_bytes_of(folder, (size_t)(slash - folder)));
     const char *last = parent ? strrchr(parent, '/') : NULL;
 
     if (!parent)
         return cpv_fail_memory(err);
     last = last ? last + 1 : parent;
     if (strcmp(last, "shards") == 0) {
-        out->corpus = last == parent ? "."
-                                     : cpv_arena_str(mem, cpv_bytes_of(parent, (size_t)(last - parent - 1)));
+        out->corpus =
+            last == parent
+                ? "."
+                : cpv_arena_str(mem, cpv_bytes_of(parent, (size_t)(last - parent - 1)));
         out->column = cpv_arena_printf(mem, "shards/%s", name);
     } else {
         out->corpus = parent;
@@ -151,7 +155,8 @@ static void classify(struct cpv_file *f, enum cpv_part_file file, const char *co
     bool committed = cpv_column_find(c, f->part, &counting);
 
     if (file == CPV_FILE_JOURNAL)
-        f->kind = committed && f->revision <= counting ? CPV_KIND_SPENT : CPV_KIND_JOURNAL;
+        f->kind =
+            committed && f->revision <= counting ? CPV_KIND_SPENT : CPV_KIND_JOURNAL;
     else if (committed && f->revision < counting)
         f->kind = CPV_KIND_SUPERSEDED;
     else if (!committed || f->revision > counting)
@@ -172,8 +177,9 @@ static int list_folder(const char *folder, cpv_arena *mem, struct cpv_buf *files
     int rc = CPV_OK;
 
     if (!dir)
-        return errno == ENOENT ? CPV_OK
-                               : cpv_fail_sys(err, errno, "cannot open folder '%s'", folder);
+        return errno == ENOENT
+                   ? CPV_OK
+                   : cpv_fail_sys(err, errno, "cannot open folder '%s'", folder);
     while (!rc && (e = readdir(dir)))
         rc = add_file(files, folder, e->d_name, mem, err);
     closedir(dir);

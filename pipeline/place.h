@@ -26,7 +26,7 @@ CPV_MUST_CHECK int cpv_place_columns(const struct cpv_place *place, cpv_arena *m
                                      struct cpv_err *err);
 
 typedef enum cpv_file_kind {
-    CPV_KIND_SHARD,      /* of a part that counts; likewise the next two */
+    CPV_KIND_SHARD, /* of a part that counts; likewise the next two */
     CPV_KIND_RECORD,
     CPV_KIND_STATS,
     CPV_KIND_SUPERSEDED, /* shard, record or statistics of a revision that was replaced */

@@ -28,9 +28,10 @@ static const char *join(cpv_arena *mem, const char *folder, const char *name)
 static const char *folder_of(const char *path, cpv_arena *mem, struct cpv_err *err)
 {
     const char *slash = strrchr(path, '/');
-    const char *folder = !slash          ? "."
-                         : slash == path ? "/"
-                                         : cpv_arena_str(mem, cpv_bytes_of(path, (size_t)(slash - path)));
+    const char *folder =
+        !slash          ? "."
+        : slash == path ? "/"
+                        : cpv_arena_str(mem, cpv_bytes_of(path, (size_t)(slash - path)));
     char full[PATH_MAX];
     const char *copy;
 
@@ -249,7 +250,8 @@ static bool same_file(const char *a, const char *b)
            sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 }
 
-static int write_copy(const struct cpv_setup *s, struct cpv_bytes text, struct cpv_err *err)
+static int write_copy(const struct cpv_setup *s, struct cpv_bytes text,
+                      struct cpv_err *err)
 {
     struct cpv_buf old = {0};
     int rc = CPV_OK;

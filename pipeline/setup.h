@@ -32,8 +32,7 @@ void cpv_setup_close(struct cpv_setup *s);
 
 /* Make the corpus folder, and in it the copy, unless the configuration is that copy.
  * One that differs is replaced, atomically. */
-CPV_MUST_CHECK int cpv_setup_copy(const struct cpv_setup *s,
-                                  struct cpv_err *err);
+CPV_MUST_CHECK int cpv_setup_copy(const struct cpv_setup *s, struct cpv_err *err);
 
 /* Text of the copy: `text` with `base` put in; for tests too. */
 CPV_MUST_CHECK int cpv_setup_rebase(struct cpv_bytes text, const cpv_config *config,

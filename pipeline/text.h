@@ -10,9 +10,9 @@
 
 #include "common/base/error.h"
 
-void cpv_text_bytes(char *out, size_t size, uint64_t bytes);  /* "1.2 GiB", "512 B" */
-void cpv_text_count(char *out, size_t size, uint64_t n);      /* "1,234,567" */
-void cpv_text_time(char *out, size_t size, double seconds);   /* "3 h 12 min", "48 s" */
+void cpv_text_bytes(char *out, size_t size, uint64_t bytes); /* "1.2 GiB", "512 B" */
+void cpv_text_count(char *out, size_t size, uint64_t n);     /* "1,234,567" */
+void cpv_text_time(char *out, size_t size, double seconds);  /* "3 h 12 min", "48 s" */
 
 /*
  * A table is filled cell by cell, row by row; the first row is the heading. The first

@@ -130,7 +130,8 @@ static void compare_count(struct cpv_verify_job *j, const char *what, uint64_t i
                 (unsigned long long)is, what, (unsigned long long)recorded);
 }
 
-static void compare_with_record(struct cpv_verify_job *j, const struct cpv_shard_info *info,
+static void compare_with_record(struct cpv_verify_job *j,
+                                const struct cpv_shard_info *info,
                                 const struct cpv_record *r)
 {
     compare_count(j, "bytes", info->bytes, r->shard.bytes);
@@ -150,7 +151,8 @@ static bool settings_there(struct cpv_verify_job *j, const uint8_t digest[32],
 {
     for (unsigned rev = 0; rev <= REVISIONS_MAX; rev++) {
         const char *path =
-            rev ? cpv_arena_printf(mem, "%s/%s/settings.r%u.yaml", j->corpus, j->column, rev)
+            rev ? cpv_arena_printf(mem, "%s/%s/settings.r%u.yaml", j->corpus, j->column,
+                                   rev)
                 : cpv_arena_printf(mem, "%s/%s/settings.yaml", j->corpus, j->column);
         struct cpv_buf text = {0};
         uint8_t is[32] = {0};
@@ -176,7 +178,8 @@ static void check_record(struct cpv_verify_job *j, const struct cpv_record *r,
     if (r->row_begin > r->row_end)
         problem(j, "'%s': its rows end before they begin", j->record);
     if (!settings_there(j, r->settings, mem))
-        problem(j, "'%s': the settings it was made with are not pinned in '%s/%s' any more",
+        problem(j,
+                "'%s': the settings it was made with are not pinned in '%s/%s' any more",
                 j->record, j->corpus, j->column);
     for (uint64_t i = 1; i < r->n_failures; i++) {
         if (r->failures[i].row < r->failures[i - 1].row) {
@@ -233,12 +236,13 @@ void cpv_verify_shard(struct cpv_verify_job *j)
 
 /* ---- columns with each other ---- */
 
-static const struct cpv_verify_job *find_fetch(const struct cpv_verify_job *jobs, size_t n,
-                                               const struct cpv_verify_job *of)
+static const struct cpv_verify_job *find_fetch(const struct cpv_verify_job *jobs,
+                                               size_t n, const struct cpv_verify_job *of)
 {
     for (size_t i = 0; i < n; i++)
         if (jobs[i].has_keys && jobs[i].part == of->part &&
-            strcmp(jobs[i].corpus, of->corpus) == 0 && strcmp(jobs[i].column, "fetch") == 0)
+            strcmp(jobs[i].corpus, of->corpus) == 0 &&
+            strcmp(jobs[i].column, "fetch") == 0)
             return &jobs[i];
     return NULL;
 }

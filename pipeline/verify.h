@@ -19,9 +19,9 @@ struct cpv_verify_job {
     bool done;
     struct cpv_buf lines; /* one for each problem, ready to print */
     uint64_t problems, samples, bytes;
-    bool has_keys;        /* the next three are known */
-    uint64_t keys;        /* hash of all keys in order */
-    uint8_t tar[32];      /* digest of the tar */
+    bool has_keys;         /* the next three are known */
+    uint64_t keys;         /* hash of all keys in order */
+    uint8_t tar[32];       /* digest of the tar */
     uint8_t made_from[32]; /* tar digest of the fetch part that it was made from; or 0 */
 };
 

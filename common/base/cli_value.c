@@ -221,6 +221,7 @@ struct list {
     const char **at;
     size_t count, room;
     cpv_arena *mem;
+    bool no_memory; /* and not a bad text */
 };
 
 /* room counts the commas of the text beforehand, so this cannot run over. */
@@ -230,6 +231,8 @@ static bool list_add(struct list *l, const char *s, size_t n)
 
     if (copy)
         l->at[l->count++] = copy;
+    else
+        l->no_memory = true;
     return copy != NULL;
 }
 
@@ -320,6 +323,7 @@ static bool parse_flow(const char *s, struct list *l)
             ok = trimmed > 0;
             s += n;
         }
+        l->no_memory |= item.failed;
         ok = ok && !item.failed && list_add(l, (const char *)item.data, item.size);
         skip_space(&s);
         if (ok && *s == ',') {
@@ -358,7 +362,7 @@ static int assign_list_text(struct cpv_texts *to, const struct cpv_opt *o,
                             const char *value, const char *where, cpv_arena *mem,
                             struct cpv_err *err)
 {
-    struct list l = {NULL, 0, 1, mem};
+    struct list l = {.room = 1, .mem = mem};
 
     for (const char *s = value; *s; s++)
         l.room += *s == ',';
@@ -366,7 +370,7 @@ static int assign_list_text(struct cpv_texts *to, const struct cpv_opt *o,
     if (!l.at)
         return cpv_fail_memory(err);
     if (!(*value == '[' ? parse_flow(value, &l) : parse_commas(value, &l)))
-        return refuse(o, where, value, err);
+        return l.no_memory ? cpv_fail_memory(err) : refuse(o, where, value, err);
     to->at = l.at;
     to->count = l.count;
     return CPV_OK;

@@ -215,7 +215,7 @@ static int check_part(struct check *c, const char *column,
     }
     if (rc < 0)
         return rc;
-    rc = cpv_index_put(c->fresh, &p, &bad, err);
+    rc = cpv_index_take(c->fresh, &p, &bad, err);
     if (!rc && !bad)
         rc = compare_part(c, column, at->part, err);
     if (!rc)
@@ -233,7 +233,7 @@ static int count_gone(struct check *c, cpv_arena *mem, struct cpv_err *err)
     struct cpv_index_at *at = NULL;
     struct cpv_column column = {0};
     uint32_t n = 0, revision;
-    int rc = cpv_index_parts(c->x, mem, &at, &n, err);
+    int rc = cpv_index_list(c->x, mem, &at, &n, err);
 
     for (uint32_t i = 0; !rc && i < n; i++) {
         if (i == 0 || at[i].column != at[i - 1].column)

@@ -344,7 +344,7 @@ static int check_shard(const struct cpv_index_part *p, const cpv_shard *shard,
     return CPV_OK;
 }
 
-int cpv_index_put(cpv_index *x, const struct cpv_index_part *p, bool *bad,
+int cpv_index_take(cpv_index *x, const struct cpv_index_part *p, bool *bad,
                   struct cpv_err *err)
 {
     cpv_shard *shard = NULL;
@@ -379,7 +379,7 @@ int cpv_index_knows(cpv_index *x, const struct cpv_index_part *p, struct cpv_err
     return step == SQLITE_ROW;
 }
 
-int cpv_index_parts(cpv_index *x, cpv_arena *mem, struct cpv_index_at **out, uint32_t *n,
+int cpv_index_list(cpv_index *x, cpv_arena *mem, struct cpv_index_at **out, uint32_t *n,
                     struct cpv_err *err)
 {
     sqlite3_stmt *s = cpv_index_stmt(x, CPV_STMT_PARTS);
@@ -442,7 +442,7 @@ static int update_part(cpv_index *x, const char *column, const struct cpv_column
         counts->unchanged++;
         return CPV_OK;
     } else if (!rc) {
-        rc = cpv_index_put(x, &p, &bad, &why);
+        rc = cpv_index_take(x, &p, &bad, &why);
     }
     if (bad) {
         cpv_log_warning(x->log, "left out of the index: %s", why.text);
@@ -466,7 +466,7 @@ static int drop_gone(cpv_index *x, const char *const *names,
 {
     struct cpv_index_at *at = NULL;
     uint32_t n = 0, revision;
-    int rc = cpv_index_parts(x, mem, &at, &n, err);
+    int rc = cpv_index_list(x, mem, &at, &n, err);
 
     for (uint32_t i = 0; !rc && i < n; i++) {
         uint32_t c = 0;

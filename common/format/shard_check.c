@@ -51,6 +51,9 @@ static void tell(struct check *c, const char *member, const char *why, const cha
     va_start(ap, where);
     (void)vsnprintf(text, sizeof text, where, ap);
     va_end(ap);
+    /* Parsers say what they parse; `where` does that here. */
+    if (strncmp(why, text, strlen(text)) == 0 && why[strlen(text)] == ':')
+        d.why = why + strlen(text) + 2;
     if (member)
         c->members++;
     else

@@ -126,8 +126,8 @@ static bool is_name(const char *host)
             label = 0;
             continue;
         }
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-              c == '-' || c == '_') ||
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+              (c >= '0' && c <= '9') || c == '-' || c == '_') ||
             ++label > 63)
             return false;
     }
@@ -161,13 +161,13 @@ struct prefix {
 static const struct prefix refused_v4[] = {
     {{0}, 8},
     {{10}, 8},
-    {{100, 64}, 10},      /* carriers' NAT */
+    {{100, 64}, 10}, /* carriers' NAT */
     {{127}, 8},
-    {{169, 254}, 16},     /* link-local, clouds' metadata */
+    {{169, 254}, 16}, /* link-local, clouds' metadata */
     {{172, 16}, 12},
     {{192, 0, 0}, 24},
-    {{192, 0, 2}, 24},    /* documentation */
-    {{192, 88, 99}, 24},  /* 6to4 relays, retired */
+    {{192, 0, 2}, 24},   /* documentation */
+    {{192, 88, 99}, 24}, /* 6to4 relays, retired */
     {{192, 168}, 16},
     {{198, 18}, 15},      /* benchmarks */
     {{198, 51, 100}, 24}, /* documentation */
@@ -177,17 +177,17 @@ static const struct prefix refused_v4[] = {
 };
 
 static const struct prefix refused_v6[] = {
-    {{0}, 96},                         /* ::, ::1, IPv4-compatible */
+    {{0}, 96},                            /* ::, ::1, IPv4-compatible */
     {{0x00, 0x64, 0xff, 0x9b, 0, 1}, 48}, /* local NAT64 */
-    {{0x01, 0x00}, 64},                /* discard */
-    {{0x20, 0x01, 0x00}, 23},          /* protocols: Teredo, ORCHID */
-    {{0x20, 0x01, 0x0d, 0xb8}, 32},    /* documentation */
-    {{0x3f, 0xff, 0x00}, 20},          /* documentation */
-    {{0x5f, 0x00}, 16},                /* segment routing */
-    {{0xfc}, 7},                       /* unique local */
-    {{0xfe, 0x80}, 10},                /* link-local */
-    {{0xfe, 0xc0}, 10},                /* site-local, retired */
-    {{0xff}, 8},                       /* multicast */
+    {{0x01, 0x00}, 64},                   /* discard */
+    {{0x20, 0x01, 0x00}, 23},             /* protocols: Teredo, ORCHID */
+    {{0x20, 0x01, 0x0d, 0xb8}, 32},       /* documentation */
+    {{0x3f, 0xff, 0x00}, 20},             /* documentation */
+    {{0x5f, 0x00}, 16},                   /* segment routing */
+    {{0xfc}, 7},                          /* unique local */
+    {{0xfe, 0x80}, 10},                   /* link-local */
+    {{0xfe, 0xc0}, 10},                   /* site-local, retired */
+    {{0xff}, 8},                          /* multicast */
 };
 
 /* IPv6 that carries an IPv4 address, and where in it. */

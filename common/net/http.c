@@ -27,7 +27,8 @@ enum {
     RESUME_ROOM = 16 * 1024
 };
 
-/* --- names and defaults ------------------------------------------------------------------ */
+/* --- names and defaults
+ * ------------------------------------------------------------------ */
 
 static const struct {
     const char *name;
@@ -106,7 +107,8 @@ void http_note(cpv_http *h, const char *fmt, ...)
     h->p.note(h->p.note_ctx, text);
 }
 
-/* --- libcurl's sockets and timer ------------------------------------------------------------ */
+/* --- libcurl's sockets and timer
+ * ------------------------------------------------------------ */
 
 /* `known` is what curl_multi_assign stored: not NULL once the socket is in the set. */
 static int on_poll(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
@@ -165,7 +167,8 @@ static void curl_timer(cpv_http *h)
     (void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-/* --- the loop ---------------------------------------------------------------------------------- */
+/* --- the loop
+ * ---------------------------------------------------------------------------------- */
 
 static void wake(struct shared *s)
 {
@@ -314,12 +317,13 @@ static void event_thread(void *arg, int worker)
     xfer_abandon_all(h);
     take_inbox(h);
     while (!link_alone(&h->jobs))
-        job_answer(h, OWNER_OF(h->jobs.next, struct job, all), CPV_HTTP_STOPPED, true, NULL,
-                   NULL);
+        job_answer(h, OWNER_OF(h->jobs.next, struct job, all), CPV_HTTP_STOPPED, true,
+                   NULL, NULL);
     publish(h);
 }
 
-/* --- open and close ---------------------------------------------------------------------------- */
+/* --- open and close
+ * ---------------------------------------------------------------------------- */
 
 static const char *copy_string(cpv_http *h, int slot, const char *s)
 {
@@ -418,8 +422,8 @@ static int watch_fd(cpv_http *h, int fd, struct cpv_err *err)
 
 static void init_lists(cpv_http *h)
 {
-    struct link *const all[] = {&h->jobs,       &h->ready,        &h->lookups,
-                                &h->idle,       &h->free_xfers,   &h->active_xfers,
+    struct link *const all[] = {&h->jobs,         &h->ready,       &h->lookups,
+                                &h->idle,         &h->free_xfers,  &h->active_xfers,
                                 &h->paused_xfers, &h->shared.inbox};
 
     for (size_t i = 0; i < CPV_COUNT(all); i++)
@@ -511,7 +515,8 @@ void cpv_http_close(cpv_http **handle)
     *handle = NULL;
 }
 
-/* --- from any thread ------------------------------------------------------------------------------ */
+/* --- from any thread
+ * ------------------------------------------------------------------------------ */
 
 int cpv_http_submit(cpv_http *h, const char *url, void *user, struct cpv_err *err)
 {

@@ -59,13 +59,13 @@ typedef enum cpv_http_status {
     CPV_HTTP_ROBOTS,       /* robots.txt */
     CPV_HTTP_410,
     CPV_HTTP_429,
-    CPV_HTTP_4XX,          /* other 4xx */
+    CPV_HTTP_4XX, /* other 4xx */
     CPV_HTTP_5XX,
-    CPV_HTTP_HOST_DOWN,    /* not tried: the host had failed host_down_after times */
-    CPV_HTTP_PROTOCOL,     /* not HTTP, endless headers, less than was announced */
-    CPV_HTTP_EMPTY,        /* a success without a body */
-    CPV_HTTP_MEMORY,       /* ours ran out */
-    CPV_HTTP_STOPPED,      /* we were asked to stop */
+    CPV_HTTP_HOST_DOWN, /* not tried: the host had failed host_down_after times */
+    CPV_HTTP_PROTOCOL,  /* not HTTP, endless headers, less than was announced */
+    CPV_HTTP_EMPTY,     /* a success without a body */
+    CPV_HTTP_MEMORY,    /* ours ran out */
+    CPV_HTTP_STOPPED,   /* we were asked to stop */
     CPV_HTTP_N_STATUS
 } cpv_http_status;
 
@@ -93,37 +93,38 @@ typedef int cpv_http_resolve(void *ctx, const char *host,
 
 /* Start from cpv_http_defaults(). Strings are copied by open. */
 struct cpv_http_params {
-    int connections;            /* at once, in all; 256 */
-    int per_host;               /* at once to one host name; 4 */
-    double per_host_rate;       /* requests per second to one host; 8. 0: no limit */
-    int connect_timeout_ms;     /* 5,000 */
-    int timeout_ms;             /* of one hop, connecting included; 20,000 */
-    int64_t low_speed_bytes;    /* a second, over low_speed_ms; 1,024. 0: any speed */
-    int low_speed_ms;           /* 8,000 */
-    int64_t max_bytes;          /* 25 MiB */
-    int max_redirects;          /* 5 */
-    int retries;                /* after the first attempt; 3 */
-    int backoff_ms;             /* before the first retry, doubling; 1,000 */
-    int retry_after_max_ms;     /* a Retry-After beyond is cut to it; 600,000 */
-    int64_t memory_budget;      /* 512 MiB */
-    int host_down_after;        /* failed attempts in a row; 20. 0: never */
-    int host_down_ms;           /* then one URL tries again; 300,000 */
-    const char *user_agent;     /* NULL: capivara-fetch/VERSION */
-    const char *user_agent_token; /* in X-Robots-Tag and robots.txt; NULL: capivara-fetch */
-    bool respect_optout;        /* true */
+    int connections;         /* at once, in all; 256 */
+    int per_host;            /* at once to one host name; 4 */
+    double per_host_rate;    /* requests per second to one host; 8. 0: no limit */
+    int connect_timeout_ms;  /* 5,000 */
+    int timeout_ms;          /* of one hop, connecting included; 20,000 */
+    int64_t low_speed_bytes; /* a second, over low_speed_ms; 1,024. 0: any speed */
+    int low_speed_ms;        /* 8,000 */
+    int64_t max_bytes;       /* 25 MiB */
+    int max_redirects;       /* 5 */
+    int retries;             /* after the first attempt; 3 */
+    int backoff_ms;          /* before the first retry, doubling; 1,000 */
+    int retry_after_max_ms;  /* a Retry-After beyond is cut to it; 600,000 */
+    int64_t memory_budget;   /* 512 MiB */
+    int host_down_after;     /* failed attempts in a row; 20. 0: never */
+    int host_down_ms;        /* then one URL tries again; 300,000 */
+    const char *user_agent;  /* NULL: capivara-fetch/VERSION */
+    const char
+        *user_agent_token; /* in X-Robots-Tag and robots.txt; NULL: capivara-fetch */
+    bool respect_optout;   /* true */
     struct cpv_texts disallowed_directives; /* none: the five of cpv_optout_default */
-    bool robots;                /* obey robots.txt (RFC 9309); false */
-    bool allow_private;         /* false; also lifts the list of ports (80, 443, 8000-8999) */
-    bool insecure_tls;          /* false */
-    const char *ca_file;        /* NULL: the system's */
-    const char *proxy;          /* NULL: none, whatever the environment says */
+    bool robots;                            /* obey robots.txt (RFC 9309); false */
+    bool allow_private;  /* false; also lifts the list of ports (80, 443, 8000-8999) */
+    bool insecure_tls;   /* false */
+    const char *ca_file; /* NULL: the system's */
+    const char *proxy;   /* NULL: none, whatever the environment says */
 
-    int resolver_threads;       /* 64 */
-    int dns_timeout_ms;         /* of a look-up before it counts as failed; 10,000 */
-    int dns_positive_ms;        /* answers are kept; 600,000 */
-    int dns_negative_ms;        /* "no such name" is kept; 1,800,000 */
-    int dns_pause_max_ms;       /* wait for the name service to come back; 600,000 */
-    cpv_http_resolve *resolve;  /* NULL: getaddrinfo */
+    int resolver_threads;      /* 64 */
+    int dns_timeout_ms;        /* of a look-up before it counts as failed; 10,000 */
+    int dns_positive_ms;       /* answers are kept; 600,000 */
+    int dns_negative_ms;       /* "no such name" is kept; 1,800,000 */
+    int dns_pause_max_ms;      /* wait for the name service to come back; 600,000 */
+    cpv_http_resolve *resolve; /* NULL: getaddrinfo */
     void *resolve_ctx;
 
     /* One line, without a stop, for the log: pauses, clamped limits. May be NULL. */
@@ -173,7 +174,7 @@ void cpv_http_close(cpv_http **h);
 
 struct cpv_http_stats {
     uint64_t submitted, answered;
-    uint64_t requests;     /* transfers begun: retries, hops and robots.txt included */
+    uint64_t requests; /* transfers begun: retries, hops and robots.txt included */
     uint64_t retries;
     uint64_t redirects;
     uint64_t body_bytes;   /* received, of whatever became of them */
@@ -184,9 +185,9 @@ struct cpv_http_stats {
     uint64_t blocked;      /* addresses refused */
     uint64_t pauses;       /* of the name service */
     uint64_t hosts_parked;
-    int64_t memory_peak;   /* bytes of bodies */
+    int64_t memory_peak; /* bytes of bodies */
     int in_flight, in_flight_peak;
-    bool paused;           /* now */
+    bool paused;                           /* now */
     uint64_t by_status[CPV_HTTP_N_STATUS]; /* answers */
 };
 

@@ -11,11 +11,11 @@
 #include <string.h>
 
 enum {
-    WINDOW_MIN = 32,       /* outcomes before the share counts */
-    SLOW_PERCENT = 20,     /* failures above which half as many are asked at once */
-    PAUSE_PERCENT = 50,    /* and above which it pauses */
-    PROBE_MAX_MS = 30000,  /* longest wait between probes */
-    FAILED_BACKOFFS = 30   /* a failure is kept for so many backoff_ms */
+    WINDOW_MIN = 32,      /* outcomes before the share counts */
+    SLOW_PERCENT = 20,    /* failures above which half as many are asked at once */
+    PAUSE_PERCENT = 50,   /* and above which it pauses */
+    PROBE_MAX_MS = 30000, /* longest wait between probes */
+    FAILED_BACKOFFS = 30  /* a failure is kept for so many backoff_ms */
 };
 
 void dns_init(cpv_http *h)
@@ -23,7 +23,8 @@ void dns_init(cpv_http *h)
     h->dns.timer.kind = TIMER_DNS;
 }
 
-/* --- the breaker --------------------------------------------------------------------- */
+/* --- the breaker ---------------------------------------------------------------------
+ */
 
 static int percent_failed(const struct dns_breaker *d)
 {
@@ -49,10 +50,11 @@ static void pause_begin(cpv_http *h)
     d->paused_since = h->now;
     d->probe_wait = h->p.backoff_ms;
     h->stats.pauses++;
-    http_note(h,
-              "the name service gave no answer to %d of the last %d look-ups; waiting for "
-              "it, up to %d s",
-              d->failures, d->count, h->p.dns_pause_max_ms / 1000);
+    http_note(
+        h,
+        "the name service gave no answer to %d of the last %d look-ups; waiting for "
+        "it, up to %d s",
+        d->failures, d->count, h->p.dns_pause_max_ms / 1000);
     cpv_heap_set(&h->heap, &d->timer, h->now + d->probe_wait);
 }
 
@@ -67,7 +69,8 @@ static void pause_end(cpv_http *h)
               (long long)(h->now - d->paused_since) / 1000);
 }
 
-/* --- hosts ----------------------------------------------------------------------------- */
+/* --- hosts -----------------------------------------------------------------------------
+ */
 
 static void queue_lookup(cpv_http *h, struct host *host)
 {
@@ -159,7 +162,8 @@ static void answered(cpv_http *h, struct host *host, const struct cpv_lookup *l)
     host_update(h, host);
 }
 
-/* --- asking ------------------------------------------------------------------------------ */
+/* --- asking
+ * ------------------------------------------------------------------------------ */
 
 static void ask_one(cpv_http *h)
 {

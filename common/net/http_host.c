@@ -237,8 +237,7 @@ static void slow_down(cpv_http *h, struct host *host, int64_t retry_after)
             host->rate /= 2;
         host->praise = 0;
     }
-    wait = retry_after >= 0 ? retry_after
-                            : job_backoff_ms(h, host->name, host->failures);
+    wait = retry_after >= 0 ? retry_after : job_backoff_ms(h, host->name, host->failures);
     if (h->now + wait > host->hold_until)
         host->hold_until = h->now + wait;
 }

@@ -76,9 +76,16 @@ static inline void link_splice(struct link *to, struct link *from)
     link_init(from);
 }
 
-#define OWNER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define OWNER_OF(ptr, type, member)                                                      \
+    ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-enum origin_state { ORIGIN_UNKNOWN, ORIGIN_ASKED, ORIGIN_RULES, ORIGIN_ALLOW, ORIGIN_DENY };
+enum origin_state {
+    ORIGIN_UNKNOWN,
+    ORIGIN_ASKED,
+    ORIGIN_RULES,
+    ORIGIN_ALLOW,
+    ORIGIN_DENY
+};
 
 /* robots.txt of one scheme, host and port. */
 struct origin {
@@ -96,15 +103,15 @@ struct job {
     struct link place; /* a host's queue, an origin's list, the inbox, or alone */
     struct cpv_timer timer;
     void *user;
-    struct host *host; /* of the current hop */
+    struct host *host;     /* of the current hop */
     struct origin *origin; /* set: this is the fetch of its robots.txt */
-    char *url;         /* the current hop, normalised; NULL before the first */
+    char *url;             /* the current hop, normalised; NULL before the first */
     bool https;
     int port;
     int attempts, redirects;
     int http;
     cpv_http_status last; /* of the last attempt */
-    char first[];      /* as submitted */
+    char first[];         /* as submitted */
 };
 
 enum dns_state {
@@ -134,12 +141,12 @@ struct host {
     int64_t dns_until; /* what dns says holds until then */
     struct cpv_http_addr addrs[CPV_HTTP_ADDRS];
 
-    int limit;              /* transfers at once, now */
-    int praise;             /* successes since the limits were last raised */
-    double rate, tokens;    /* of requests */
+    int limit;           /* transfers at once, now */
+    int praise;          /* successes since the limits were last raised */
+    double rate, tokens; /* of requests */
     int64_t tokens_at;
-    int64_t hold_until;     /* it asked us to wait */
-    int failures;           /* in a row */
+    int64_t hold_until; /* it asked us to wait */
+    int failures;       /* in a row */
     bool parked;
     int64_t parked_until;
     struct origin *origins;
@@ -157,14 +164,14 @@ struct xfer {
     struct cpv_buf body;
     int64_t deadline, window_end, paused_at, received;
     int64_t window_bytes; /* came since the window began */
-    int64_t length;      /* Content-Length, -1: unknown */
-    int64_t retry_after; /* ms, -1: none */
+    int64_t length;       /* Content-Length, -1: unknown */
+    int64_t retry_after;  /* ms, -1: none */
     size_t header_bytes;
     int http;
     cpv_http_status verdict; /* why we ended it; CPV_HTTP_OK: we did not */
-    bool asked;   /* the request was sent */
-    bool headers; /* all of them came */
-    bool enough;  /* the rest of the body is not wanted */
+    bool asked;              /* the request was sent */
+    bool headers;            /* all of them came */
+    bool enough;             /* the rest of the body is not wanted */
     bool optout, drain, paused;
     char content_type[128];
 };
@@ -228,7 +235,7 @@ struct cpv_http {
 struct outcome {
     cpv_http_status status;
     bool transient, retry;
-    bool host_failed; /* counts against the host */
+    bool host_failed;    /* counts against the host */
     int64_t retry_after; /* ms, -1: not said */
 };
 
@@ -245,7 +252,8 @@ void job_failed(cpv_http *h, struct job *j, const struct outcome *o);
 void job_answer(cpv_http *h, struct job *j, cpv_http_status status, bool transient,
                 struct cpv_buf *body, const char *content_type);
 /* Every job in that list. */
-void job_answer_all(cpv_http *h, struct link *list, cpv_http_status status, bool transient);
+void job_answer_all(cpv_http *h, struct link *list, cpv_http_status status,
+                    bool transient);
 int64_t job_backoff_ms(const cpv_http *h, const char *seed, int attempt);
 
 /* --- http_host.c -------------------------------------------------------------------- */
@@ -286,7 +294,7 @@ bool xfer_room(const cpv_http *h);
 /* Takes the job; it comes back through job_*. */
 void xfer_start(cpv_http *h, struct job *j);
 void xfer_timer(cpv_http *h, struct xfer *x);
-void xfer_resume(cpv_http *h); /* those that waited for memory */
+void xfer_resume(cpv_http *h);  /* those that waited for memory */
 void xfer_collect(cpv_http *h); /* those that libcurl is done with */
 void xfer_abandon_all(cpv_http *h);
 /* It is over: judge it, free the slot, pass the job on. */

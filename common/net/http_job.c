@@ -86,7 +86,8 @@ void job_answer(cpv_http *h, struct job *j, cpv_http_status status, bool transie
     job_free(h, j);
 }
 
-void job_answer_all(cpv_http *h, struct link *list, cpv_http_status status, bool transient)
+void job_answer_all(cpv_http *h, struct link *list, cpv_http_status status,
+                    bool transient)
 {
     struct link mine;
 
@@ -96,7 +97,8 @@ void job_answer_all(cpv_http *h, struct link *list, cpv_http_status status, bool
         struct job *j = OWNER_OF(mine.next, struct job, place);
 
         /* Who was tried says what came of it; who was not, that nobody tried. */
-        job_answer(h, j, j->attempts > 0 && status == CPV_HTTP_HOST_DOWN ? j->last : status,
+        job_answer(h, j,
+                   j->attempts > 0 && status == CPV_HTTP_HOST_DOWN ? j->last : status,
                    transient, NULL, NULL);
     }
 }
@@ -146,7 +148,8 @@ static void go_to(cpv_http *h, struct job *j, const char *url, bool redirected)
         status = CPV_HTTP_MEMORY;
     else if (rc)
         status = redirected ? CPV_HTTP_REDIRECT : CPV_HTTP_BAD_URL;
-    else if (u.kind == CPV_HOST_NUMERIC && !h->p.allow_private && !cpv_addr_public(&u.addr)) {
+    else if (u.kind == CPV_HOST_NUMERIC && !h->p.allow_private &&
+             !cpv_addr_public(&u.addr)) {
         status = CPV_HTTP_BLOCKED_IP;
         h->stats.blocked++;
     } else if (!set_hop(h, j, &u)) {

@@ -25,11 +25,12 @@ enum {
     DRAIN_MAX = 16 * 1024, /* of the body of an answer that is not wanted */
     RESERVE_MAX = 1 << 20, /* taken on a server's mere word */
     BUFFER_SIZE = 32 * 1024,
-    CHUNK = 16 * 1024,     /* most that libcurl gives at once */
-    DNS_CACHE_S = 2        /* libcurl's own cache holds what we give it just long enough */
+    CHUNK = 16 * 1024, /* most that libcurl gives at once */
+    DNS_CACHE_S = 2    /* libcurl's own cache holds what we give it just long enough */
 };
 
-/* --- memory --------------------------------------------------------------------------- */
+/* --- memory ---------------------------------------------------------------------------
+ */
 
 static bool over_budget(cpv_http *h, struct xfer *x, size_t n)
 {
@@ -62,8 +63,7 @@ static void watch(cpv_http *h, struct xfer *x)
 static void window_begin(cpv_http *h, struct xfer *x)
 {
     x->window_bytes = 0;
-    x->window_end =
-        h->p.low_speed_bytes > 0 ? h->now + h->p.low_speed_ms : INT64_MAX;
+    x->window_end = h->p.low_speed_bytes > 0 ? h->now + h->p.low_speed_ms : INT64_MAX;
 }
 
 static void resume_one(cpv_http *h, struct xfer *x)
@@ -106,7 +106,8 @@ bool xfer_room(const cpv_http *h)
     return atomic_load(&h->shared.used) < h->p.memory_budget;
 }
 
-/* --- what libcurl calls ------------------------------------------------------------------ */
+/* --- what libcurl calls
+ * ------------------------------------------------------------------ */
 
 static size_t refuse(struct xfer *x, cpv_http_status verdict)
 {
@@ -183,7 +184,8 @@ static size_t end_headers(struct xfer *x, size_t n)
     if (x->length > h->p.max_bytes && !x->job->origin)
         return refuse(x, CPV_HTTP_TOO_BIG);
     if (x->length > 0 &&
-        !cpv_buf_reserve(&x->body, (size_t)(x->length < RESERVE_MAX ? x->length : RESERVE_MAX)))
+        !cpv_buf_reserve(&x->body,
+                         (size_t)(x->length < RESERVE_MAX ? x->length : RESERVE_MAX)))
         return refuse(x, CPV_HTTP_MEMORY);
     return n;
 }
@@ -220,10 +222,10 @@ static void one_header(struct xfer *x, const char *line, size_t n)
         x->retry_after =
             cpv_retry_after_ms(value, (int64_t)time(NULL), h->p.retry_after_max_ms);
     } else if (name == 12 && strncasecmp(line, "x-robots-tag", name) == 0) {
-        x->optout |= h->p.respect_optout &&
-                     cpv_optout_says_no(value, h->p.user_agent_token,
-                                        h->p.disallowed_directives.at,
-                                        h->p.disallowed_directives.count);
+        x->optout |=
+            h->p.respect_optout && cpv_optout_says_no(value, h->p.user_agent_token,
+                                                      h->p.disallowed_directives.at,
+                                                      h->p.disallowed_directives.count);
     }
 }
 
@@ -289,7 +291,8 @@ static int on_ready(void *arg, char *ip, char *local_ip, int port, int local_por
     return CURL_PREREQFUNC_ABORT;
 }
 
-/* --- slots ----------------------------------------------------------------------------------- */
+/* --- slots
+ * ----------------------------------------------------------------------------------- */
 
 /* What is the same for every transfer. */
 static bool set_options(cpv_http *h, struct xfer *x)
@@ -371,7 +374,8 @@ void xfer_close_all(cpv_http *h)
     }
 }
 
-/* --- a transfer's life ------------------------------------------------------------------------ */
+/* --- a transfer's life
+ * ------------------------------------------------------------------------ */
 
 /* "+host:port:addr,addr": libcurl never looks up a name itself. */
 static bool set_addresses(struct xfer *x, const struct host *host, int port)
@@ -506,7 +510,8 @@ static void judge_failure(const struct xfer *x, CURLcode rc, struct outcome *o)
     o->transient = cpv_http_status_transient(o->status);
     o->host_failed = o->status == CPV_HTTP_CONNECT || o->status == CPV_HTTP_TIMEOUT;
     /* Less than announced may have been a broken line; a liar says it every time. */
-    o->retry = o->host_failed || o->status == CPV_HTTP_DNS_TEMP || rc == CURLE_PARTIAL_FILE;
+    o->retry =
+        o->host_failed || o->status == CPV_HTTP_DNS_TEMP || rc == CURLE_PARTIAL_FILE;
 }
 
 static struct outcome judge(const struct xfer *x, CURLcode rc)

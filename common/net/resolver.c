@@ -65,9 +65,8 @@ static struct ask *list_take(struct ask_list *l)
 static int system_resolve(void *ctx, const char *host,
                           struct cpv_http_addr out[CPV_HTTP_ADDRS])
 {
-    struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                             .ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_ADDRCONFIG};
+    struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *found = NULL;
     int rc = getaddrinfo(host, NULL, &hints, &found), n = 0;
 

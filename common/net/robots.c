@@ -126,7 +126,8 @@ cpv_robots *cpv_robots_parse(struct cpv_bytes file, const char *token)
 
     if (!r)
         return NULL;
-    cpv_buf_add(&r->text, file.data, file.size < CPV_ROBOTS_MAX ? file.size : CPV_ROBOTS_MAX);
+    cpv_buf_add(&r->text, file.data,
+                file.size < CPV_ROBOTS_MAX ? file.size : CPV_ROBOTS_MAX);
     if (!r->text.failed && !collect(r, token))
         collect(r, NULL);
     if (r->text.failed || r->rules.failed)

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "common/base/sys.h"
+#include "common/net/punycode.h"
 
 static int refuse(CURLUcode code, struct cpv_err *err)
 {
@@ -41,22 +42,20 @@ static int trim(char to[CPV_URL_MAX + 1], const char *text, struct cpv_err *err)
 static int take_host(CURLU *u, struct cpv_url *out, struct cpv_err *err)
 {
     char *host = NULL;
-    CURLUcode code = curl_url_get(u, CURLUPART_HOST, &host, CURLU_PUNYCODE);
+    CURLUcode code = curl_url_get(u, CURLUPART_HOST, &host, 0);
     size_t n;
+    bool fits;
 
     if (code)
         return refuse(code, err);
     n = strlen(host);
     if (n > 0 && host[n - 1] == '.')
-        n--;
-    if (n == 0 || n >= sizeof out->host) {
-        curl_free(host);
-        return cpv_fail(err, CPV_E_INPUT, "a host name that is empty or too long");
-    }
-    for (size_t i = 0; i < n; i++)
-        out->host[i] = (char)(host[i] >= 'A' && host[i] <= 'Z' ? host[i] + 32 : host[i]);
-    out->host[n] = '\0';
+        host[--n] = '\0';
+    fits = n > 0 && cpv_punycode_host(out->host, sizeof out->host, host);
     curl_free(host);
+    if (!fits)
+        return cpv_fail(err, CPV_E_INPUT,
+                        "a host name that is empty, too long or no text");
     out->kind = cpv_host_classify(out->host, &out->addr);
     if (out->kind == CPV_HOST_BAD)
         return cpv_fail(err, CPV_E_INPUT, "'%s' is no host", out->host);
@@ -79,7 +78,7 @@ static int take_host(CURLU *u, struct cpv_url *out, struct cpv_err *err)
 
 static int take_scheme(CURLU *u, struct cpv_url *out, struct cpv_err *err)
 {
-    char *scheme = NULL, *user = NULL;
+    char *scheme = NULL, *part = NULL;
     CURLUcode code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
     bool http;
 
@@ -90,10 +89,15 @@ static int take_scheme(CURLU *u, struct cpv_url *out, struct cpv_err *err)
     curl_free(scheme);
     if (!http)
         return cpv_fail(err, CPV_E_INPUT, "not http or https");
-    code = curl_url_get(u, CURLUPART_USER, &user, 0);
-    curl_free(user);
+    code = curl_url_get(u, CURLUPART_USER, &part, 0);
+    curl_free(part);
     if (code == CURLUE_OK)
         return cpv_fail(err, CPV_E_INPUT, "a URL with a user name");
+    part = NULL;
+    code = curl_url_get(u, CURLUPART_ZONEID, &part, 0);
+    curl_free(part);
+    if (code == CURLUE_OK)
+        return cpv_fail(err, CPV_E_INPUT, "an address with a zone");
     return CPV_OK;
 }
 
@@ -149,7 +153,8 @@ int cpv_url_parse(struct cpv_url *out, const char *text, bool any_port,
     u = curl_url();
     if (!u)
         return cpv_fail_memory(err);
-    code = curl_url_set(u, CURLUPART_URL, clean, CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME);
+    code =
+        curl_url_set(u, CURLUPART_URL, clean, CURLU_URLENCODE | CURLU_NON_SUPPORT_SCHEME);
     rc = code ? refuse(code, err) : take_scheme(u, out, err);
     if (!rc)
         rc = take_host(u, out, err);

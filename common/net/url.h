@@ -14,7 +14,7 @@ struct cpv_url {
     char *text; /* normalised, without fragment; cpv_free'd by cpv_url_release */
     bool https;
     int port;
-    cpv_host_kind kind; /* never CPV_HOST_BAD */
+    cpv_host_kind kind;        /* never CPV_HOST_BAD */
     struct cpv_http_addr addr; /* if numeric */
     /* Lower case, ASCII (IDN as punycode), no trailing dot; IPv6 in brackets. */
     char host[CPV_URL_HOST_MAX];

@@ -50,13 +50,18 @@ void behave_help(void)
     fputs(help, stdout);
 }
 
-static void serve(struct server *s, struct answer *a, const char *url, const char *headers);
+static void serve(struct server *s, struct answer *a, const char *url,
+                  const char *headers);
 
-/* --- pieces ------------------------------------------------------------------------------ */
+/* --- pieces
+ * ------------------------------------------------------------------------------ */
 
 static const char *reason(int code)
 {
-    return code == 200 ? "OK" : code == 302 ? "Found" : code == 404 ? "Not Found" : "As Asked";
+    return code == 200   ? "OK"
+           : code == 302 ? "Found"
+           : code == 404 ? "Not Found"
+                         : "As Asked";
 }
 
 /* Status line and headers; length < 0: none is announced. */
@@ -84,9 +89,9 @@ static void text(struct answer *a, int code, const char *type, const char *body,
 static const char *type_of(const char *path)
 {
     static const char *const types[][2] = {
-        {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"}, {".png", "image/png"},
-        {".webp", "image/webp"}, {".gif", "image/gif"},  {".html", "text/html"},
-        {".txt", "text/plain"}, {".json", "application/json"}};
+        {".jpg", "image/jpeg"},  {".jpeg", "image/jpeg"},      {".png", "image/png"},
+        {".webp", "image/webp"}, {".gif", "image/gif"},        {".html", "text/html"},
+        {".txt", "text/plain"},  {".json", "application/json"}};
     const char *dot = strrchr(path, '.');
 
     for (size_t i = 0; dot && i < CPV_COUNT(types); i++)
@@ -170,7 +175,8 @@ static void file(struct server *s, struct answer *a, const char *url, const char
     head(a, 200, type_of(url), a->left * num / den, headers);
 }
 
-/* --- behaviours with a rest: /name/ARGUMENTS/URL ------------------------------------------ */
+/* --- behaviours with a rest: /name/ARGUMENTS/URL
+ * ------------------------------------------ */
 
 /* "12/rest" -> 12 and "/rest"; the rest may be absent. */
 static int64_t take_number(const char **at)
@@ -411,7 +417,8 @@ static void do_html(struct server *s, struct answer *a, const char *rest,
                     const char *headers)
 {
     (void)s, (void)rest;
-    text(a, 200, "image/jpeg", "<!DOCTYPE html><html><body>gone</body></html>\n", headers);
+    text(a, 200, "image/jpeg", "<!DOCTYPE html><html><body>gone</body></html>\n",
+         headers);
 }
 
 static void do_reset(struct server *s, struct answer *a, const char *rest,
@@ -443,7 +450,8 @@ static void do_gzip(struct server *s, struct answer *a, const char *rest,
     file(s, a, rest, "Content-Encoding: gzip\r\n", 1, 1);
 }
 
-/* The whole file in memory, as chunks of 1,000 bytes; `bad`: of bytes that are no size. */
+/* The whole file in memory, as chunks of 1,000 bytes; `bad`: of bytes that are no size.
+ */
 static void chunks(struct server *s, struct answer *a, const char *rest, bool bad)
 {
     char block[1000];
@@ -497,19 +505,20 @@ static void do_stats(struct server *s, struct answer *a, const char *rest,
     text(a, 200, "application/json", body, headers);
 }
 
-/* --- chaos ------------------------------------------------------------------------------------ */
+/* --- chaos
+ * ------------------------------------------------------------------------------------ */
 
 /* Of a thousand; what is left is served as it should be. */
 static const struct {
     int weight;
     const char *prefix;
 } moods[] = {
-    {20, "/flaky/1"},      {20, "/redirect/2"},  {15, "/status/404"},
+    {20, "/flaky/1"},      {20, "/redirect/2"},    {15, "/status/404"},
     {10, "/noai"},         {10, "/drip/20000/20"}, {8, "/html.jpg"},
-    {5, "/status/410"},    {5, "/noai-other"},   {5, "/short"},
-    {4, "/status/503"},    {3, "/close-early"},  {3, "/reset"},
-    {3, "/garbage"},       {3, "/empty"},        {3, "/gzip"},
-    {3, "/redirect-loop"}, {2, "/status/429"},   {2, "/hang"},
+    {5, "/status/410"},    {5, "/noai-other"},     {5, "/short"},
+    {4, "/status/503"},    {3, "/close-early"},    {3, "/reset"},
+    {3, "/garbage"},       {3, "/empty"},          {3, "/gzip"},
+    {3, "/redirect-loop"}, {2, "/status/429"},     {2, "/hang"},
     {2, "/endless"},       {2, "/huge-header"},
 };
 
@@ -531,7 +540,8 @@ static void do_chaos(struct server *s, struct answer *a, const char *rest,
     serve(s, a, rest, headers);
 }
 
-/* --- which one ---------------------------------------------------------------------------------- */
+/* --- which one
+ * ---------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -571,8 +581,8 @@ static const struct {
 /* Those whose rest begins with a number, not with a path. */
 static bool takes_number(const char *name)
 {
-    static const char *const names[] = {"delay", "drip", "redirect", "big", "announce",
-                                        "status", "flaky", "chaos"};
+    static const char *const names[] = {"delay",    "drip",   "redirect", "big",
+                                        "announce", "status", "flaky",    "chaos"};
 
     for (size_t i = 0; i < CPV_COUNT(names); i++)
         if (strcmp(name, names[i]) == 0)
@@ -580,7 +590,8 @@ static bool takes_number(const char *name)
     return false;
 }
 
-static void serve(struct server *s, struct answer *a, const char *url, const char *headers)
+static void serve(struct server *s, struct answer *a, const char *url,
+                  const char *headers)
 {
     size_t n = url[0] == '/' ? strcspn(url + 1, "/?") : 0;
 

@@ -37,7 +37,8 @@ static void raise_peak(atomic_long *peak, long now)
         ;
 }
 
-/* --- connections ----------------------------------------------------------------------------- */
+/* --- connections
+ * ----------------------------------------------------------------------------- */
 
 static void set_timed(struct worker *w, struct conn *c, int64_t due)
 {
@@ -97,7 +98,8 @@ static void accept_all(struct worker *w)
 {
     int one = 1, fd;
 
-    while ((fd = accept4(w->s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
+    while ((fd = accept4(w->s->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >=
+           0) {
         struct conn *c = cpv_calloc(1, sizeof *c);
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
 
@@ -114,7 +116,8 @@ static void accept_all(struct worker *w)
     }
 }
 
-/* --- sending ------------------------------------------------------------------------------------ */
+/* --- sending
+ * ------------------------------------------------------------------------------------ */
 
 /* Up to `most` bytes: how many went, 0 for none now, -1 when the peer is gone. */
 static ssize_t send_some(struct conn *c, int64_t most)
@@ -127,7 +130,8 @@ static ssize_t send_some(struct conn *c, int64_t most)
     if (a->head_at < a->head.size) {
         size_t left = a->head.size - a->head_at;
 
-        sent = send(c->fd, a->head.data + a->head_at, left < (size_t)most ? left : (size_t)most,
+        sent = send(c->fd, a->head.data + a->head_at,
+                    left < (size_t)most ? left : (size_t)most,
                     MSG_NOSIGNAL | (a->left > 0 ? MSG_MORE : 0));
         if (sent > 0)
             a->head_at += (size_t)sent;
@@ -195,7 +199,9 @@ static void send_answer(struct worker *w, struct conn *c)
     finish(w, c);
 }
 
-/* --- requests --------------------------------------------------------------------------------------- */
+/* --- requests
+ * ---------------------------------------------------------------------------------------
+ */
 
 static void begin_answer(struct worker *w, struct conn *c, const char *url)
 {
@@ -307,7 +313,9 @@ static void *work(void *arg)
     return NULL;
 }
 
-/* --- main ----------------------------------------------------------------------------------------------- */
+/* --- main
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static int listen_on(const char *port, int *bound)
 {
@@ -380,11 +388,13 @@ struct options {
 /* -1: go on; else the exit status. */
 static int parse(struct options *o, int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"root", required_argument, NULL, 'r'},    {"port", required_argument, NULL, 'p'},
-        {"port-file", required_argument, NULL, 'f'}, {"threads", required_argument, NULL, 't'},
-        {"die-with-parent", no_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"root", required_argument, NULL, 'r'},
+                                          {"port", required_argument, NULL, 'p'},
+                                          {"port-file", required_argument, NULL, 'f'},
+                                          {"threads", required_argument, NULL, 't'},
+                                          {"die-with-parent", no_argument, NULL, 'd'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", known, NULL)) != -1) {

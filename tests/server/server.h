@@ -20,8 +20,8 @@ struct answer {
     size_t head_at;
     int file; /* -1: none */
     off_t file_at;
-    int64_t left; /* bytes of the file or of the filler */
-    int64_t delay_ms; /* before the first byte */
+    int64_t left;                /* bytes of the file or of the filler */
+    int64_t delay_ms;            /* before the first byte */
     int64_t drip_bytes, drip_ms; /* so many at a time; 0: all at once */
     enum after after;
 };

@@ -226,7 +226,7 @@ static void rare_looks_keep_the_window(void **state)
     cpv_progress *p = open_progress(w, CPV_PROGRESS_QUIET, 0);
 
     for (int i = 0; i < 20; i++) {
-        cpv_progress_add(p, i < 10 ? 1000 : 0, 0);
+        cpv_progress_add(p, i < 15 ? 1000 : 0, 0);
         now_ms += 10000;
         (void)cpv_progress_look(p);
     }

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "common/base/arena.h"
+#include "common/base/cli.h"
 #include "common/base/file.h"
 #include "common/base/queue.h"
 #include "common/base/size.h"
@@ -271,6 +272,68 @@ static void constructors_without_memory(void **state)
     cpv_arena_close(&arena);
 }
 
+struct fields {
+    struct cpv_texts list;
+    const char *text;
+};
+
+/* All of cli.h in a row; the arena is small, so that it asks for blocks often. */
+static int use_options(struct cpv_err *err)
+{
+    static const struct cpv_opt opts[] = {
+        {.name = "list",
+         .key = "list",
+         .kind = CPV_OPT_LIST,
+         .fallback = "[a, \"b\"]",
+         .help = "Words."},
+        {.name = "text", .kind = CPV_OPT_TEXT, .offset = offsetof(struct fields, text)},
+        {.kind = CPV_OPT_END}};
+    char *words[] = {(char *)"p", (char *)"--list=x,y", (char *)"--text", (char *)"t"};
+    struct fields f;
+    const struct cpv_opt_group group = {"G", "s", opts, &f};
+    const struct cpv_program p = {"p", "1", "tests", "[options]", "Text.", &group, 1};
+    struct cpv_buf b = {0};
+    struct cpv_cli cli;
+    cpv_arena *mem;
+    int rc = cpv_arena_open(&mem, 32, err);
+
+    if (rc)
+        return rc;
+    if (!(rc = cpv_opts_defaults(&p, mem, err)) &&
+        !(rc = cpv_cli_parse(&p, 4, words, mem, &cli, err)) &&
+        !(rc = cpv_cli_apply(&cli, mem, err))) {
+        cpv_opts_value(&group, &opts[0], &b);
+        cpv_program_help(&p, &b);
+        cpv_program_man(&p, "1", &b);
+        cpv_program_completion(&p, &b);
+        rc = b.failed ? cpv_fail_memory(err) : CPV_OK;
+        if (!rc && !cpv_opts_nearest_key(&p, "s.lost", mem))
+            rc = cpv_fail_memory(err);
+    }
+    cpv_buf_release(&b);
+    cpv_arena_close(&mem);
+    return rc;
+}
+
+static void options_without_memory(void **state)
+{
+    unsigned long k;
+
+    (void)state;
+    for (k = 1; k < MANY; k++) {
+        struct cpv_err err = {0};
+        int rc;
+
+        cpv_fault_arm(k, CPV_FAULT_ALLOC, true);
+        rc = use_options(&err);
+        if (!cpv_fault_hit())
+            break;
+        assert_int_equal(rc, CPV_E_MEMORY);
+        assert_string_equal(err.text, "out of memory");
+    }
+    assert_true(k > 20 && k < MANY);
+}
+
 /* The same faults by environment, as the crash tests use them. */
 static int run_self(const char *self, const char *settings)
 {
@@ -314,6 +377,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(a_kill_at_each_call),
         cmocka_unit_test(constructors_without_memory),
+        cmocka_unit_test(options_without_memory),
         cmocka_unit_test(faults_by_environment),
     };
     struct cpv_err err;

@@ -56,10 +56,13 @@ void net_server_start(struct net_server *s, int threads)
 {
     const char *path = getenv("CAPIVARA_TEST_SERVER");
     char count[16], line[32];
-    char *argv[] = {(char *)(uintptr_t)"capivara-test-server",
-                    (char *)(uintptr_t)"--root", s->folder,
-                    (char *)(uintptr_t)"--threads", count,
-                    (char *)(uintptr_t)"--die-with-parent", NULL};
+    char *argv[] = {(char *)(uintptr_t) "capivara-test-server",
+                    (char *)(uintptr_t) "--root",
+                    s->folder,
+                    (char *)(uintptr_t) "--threads",
+                    count,
+                    (char *)(uintptr_t) "--die-with-parent",
+                    NULL};
     posix_spawn_file_actions_t actions;
     int out[2];
     ssize_t n;
@@ -98,7 +101,8 @@ void net_server_stop(struct net_server *s)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
-/* --- a run ---------------------------------------------------------------------------- */
+/* --- a run ----------------------------------------------------------------------------
+ */
 
 void net_params(struct cpv_http_params *p)
 {
@@ -254,7 +258,8 @@ struct net_answer net_get(const struct net_server *s, const struct cpv_http_para
 long net_stat(const struct net_server *s, const char *name)
 {
     static const char ask[] = "GET /stats HTTP/1.1\r\nHost: x\r\n\r\n";
-    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
+    struct sockaddr_in sin = {.sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)s->port)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char text[1024], *at;
     ssize_t n;

@@ -198,7 +198,8 @@ static void a_hostile_robots_file_says_no(void **state)
     path[PATH - 1] = '\0';
     cpv_buf_str(&file, "User-agent: *\n");
     for (int i = 0; i < RULES; i++)
-        cpv_buf_str(&file, "Disallow: /*aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n");
+        cpv_buf_str(&file,
+                    "Disallow: /*aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab\n");
     assert_false(allows(cpv_buf_cstr(&file), path));
     cpv_buf_release(&file);
     free(path);

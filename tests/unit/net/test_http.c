@@ -48,7 +48,7 @@ static const struct {
     {"/flaky/2/small.txt", CPV_HTTP_OK, 200, 3, 1000, false},
     {"/flaky/3/small.txt?status=429&retry_after=0", CPV_HTTP_OK, 200, 4, 1000, false},
     {"/flaky/1/large.bin?status=425", CPV_HTTP_OK, 200, 2, 300000, false},
-    {"/html.jpg", CPV_HTTP_OK, 200, 1, 46, false}, /* a decoder's matter */
+    {"/html.jpg", CPV_HTTP_OK, 200, 1, 46, false},           /* a decoder's matter */
     {"/long/large.bin", CPV_HTTP_OK, 200, 1, 150000, false}, /* what was announced */
 
     {"/missing", CPV_HTTP_4XX, 404, 1, 0, false},
@@ -123,7 +123,8 @@ static void slow_servers_run_into_a_limit(void **state)
         assert_int_equal(a.status, CPV_HTTP_TIMEOUT);
         assert_int_equal(a.attempts, 2);
         assert_true(a.transient);
-        assert_in_range(cpv_clock_ms() - begun, 2 * p.low_speed_ms, 2 * p.low_speed_ms + 500);
+        assert_in_range(cpv_clock_ms() - begun, 2 * p.low_speed_ms,
+                        2 * p.low_speed_ms + 500);
     }
 }
 
@@ -229,12 +230,22 @@ static void a_proxy_of_the_environment_is_not_used(void **state)
 
 static void bad_urls_are_answered_too(void **state)
 {
-    static const char *const urls[] = {"", " ", "x", "/a.jpg", "file:///etc/passwd",
-                                       "ftp://a/b", "data:image/png;base64,AAAA",
-                                       "http://", "http://%/", "http://a b/",
-                                       "http://user@127.0.0.1/", "http://256.1.1.1/",
-                                       "http://a..b/", "http://127.0.0.1:0/",
-                                       "http://127.0.0.1:99999/", "javascript:alert(1)"};
+    static const char *const urls[] = {"",
+                                       " ",
+                                       "x",
+                                       "/a.jpg",
+                                       "file:///etc/passwd",
+                                       "ftp://a/b",
+                                       "data:image/png;base64,AAAA",
+                                       "http://",
+                                       "http://%/",
+                                       "http://a b/",
+                                       "http://user@127.0.0.1/",
+                                       "http://256.1.1.1/",
+                                       "http://a..b/",
+                                       "http://127.0.0.1:0/",
+                                       "http://127.0.0.1:99999/",
+                                       "javascript:alert(1)"};
     struct cpv_http_params p;
 
     (void)state;
