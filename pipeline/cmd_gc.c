@@ -13,11 +13,9 @@
 #include "pipeline/place.h"
 #include "pipeline/text.h"
 
-/* A commit renames the shard and writes its record a moment later. */
-enum { ORPHAN_AGE_S = 60 };
-
 struct options {
     bool dry_run, archived;
+    int64_t min_age;
 };
 
 static const struct cpv_opt OPTIONS[] = {
@@ -31,6 +29,15 @@ static const struct cpv_opt OPTIONS[] = {
      .help =
          "Also forget parts whose shard was moved away: their records go, and a later "
          "run makes them anew."},
+    {.name = "min-age",
+     .kind = CPV_OPT_INT,
+     .offset = offsetof(struct options, min_age),
+     .fallback = "600",
+     .min = 0,
+     .max = 1e9,
+     .arg = "SECONDS",
+     .help = "Leave shards without a record alone for so long: a process that commits "
+             "writes the record a moment after the shard."},
     {.kind = CPV_OPT_END},
 };
 
@@ -76,8 +83,9 @@ static int remove_file(struct gc *g, const struct cpv_file *f, struct cpv_err *e
     return CPV_OK;
 }
 
-/* Whoever could turn an orphan into a part must write its record, and for that lock the
- * record's temporary file: we hold that lock while we look again and remove. */
+/* Whoever could turn an orphan into a part writes its record next, and for that locks the
+ * record's temporary file: we hold that lock while we look again and remove. Its age keeps
+ * us from the moment before that. */
 static int remove_orphan(struct gc *g, const struct cpv_file *f, struct cpv_err *err)
 {
     const char *record = cpv_column_path(g->call->mem, g->corpus, g->column, f->part,
@@ -85,7 +93,7 @@ static int remove_orphan(struct gc *g, const struct cpv_file *f, struct cpv_err 
     cpv_draft *draft = NULL;
     int rc;
 
-    if (f->age_s < ORPHAN_AGE_S)
+    if (f->age_s < g->opt->min_age)
         return CPV_OK;
     if (g->opt->dry_run)
         return remove_file(g, f, err);

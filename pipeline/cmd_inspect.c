@@ -13,6 +13,7 @@
 #include "common/format/json.h"
 #include "common/format/samples.h"
 #include "common/format/shard.h"
+#include "common/format/tar.h"
 #include "pipeline/command.h"
 #include "pipeline/place.h"
 #include "pipeline/text.h"
@@ -125,6 +126,9 @@ static int view_foreign(struct view *v, cpv_arena *mem, struct cpv_err *err)
         v->bytes = cpv_sys.stat(v->path, &st) == 0 ? (uint64_t)st.st_size : 0;
         v->last = last.size ? cpv_arena_str(mem, cpv_buf_view(&last)) : NULL;
     }
+    if (!rc && v->report.truncated && v->report.truncated_at < CPV_TAR_BLOCK)
+        rc = cpv_fail(err, CPV_E_INPUT, "'%s' is neither a shard, a tar nor a record",
+                      v->path);
     cpv_samples_close(&samples);
     cpv_buf_release(&last);
     return rc;

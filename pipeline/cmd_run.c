@@ -285,6 +285,10 @@ static int do_step(const struct run *r, const struct cpv_step *step, int *worst,
     rc = run_stage(r, step, config, false, &status, &sig, err);
     if (!rc && !r->opt->dry_run)
         rc = take_in(r, err);
+    if (!rc && status == 75 && r->opt->dry_run && !cpv_stop_requested()) {
+        cpv_log_info(r->call->log, "'%s' cannot be planned yet", step->column);
+        status = 0;
+    }
     if (rc || !status)
         return rc;
     *worst = worse(*worst, status);

@@ -73,7 +73,7 @@ static void add_time_left(struct cpv_table *t, const struct cpv_status_column *c
 {
     char text[32];
 
-    if (!c->planned)
+    if (!c->planned || !c->parts)
         cpv_table_add(t, "?");
     else if (!c->n_left)
         cpv_table_add(t, "done");

@@ -81,7 +81,9 @@ static int check_shard(struct cpv_verify_job *j, struct cpv_shard_info *info)
     int rc = j->quick ? look_quickly(j, info, &err)
                       : cpv_shard_verify(j->path, damaged, j, info, &err);
 
-    if (rc == CPV_E_INPUT && !j->record) {
+    if (rc == CPV_E_INPUT && !j->record) { /* then what it lacks is no damage */
+        cpv_buf_clear(&j->lines);
+        j->problems = 0;
         if (!j->quick)
             read_foreign(j);
         return rc;

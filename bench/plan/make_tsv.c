@@ -21,9 +21,10 @@ static uint64_t mix(uint64_t x) /* splitmix64 */
 int main(int argc, char **argv)
 {
     static const char *const words[] = {
-        "a",     "the",     "photograph", "person",   "of",     "standing", "beside", "red",
-        "old",   "bicycle", "in",         "front",    "wooden", "house",    "during", "summer",
-        "beach", "with",    "dog",        "mountain", "and",    "river",    "at",     "sunset"};
+        "a",      "the",      "photograph", "person",  "of",    "standing",
+        "beside", "red",      "old",        "bicycle", "in",    "front",
+        "wooden", "house",    "during",     "summer",  "beach", "with",
+        "dog",    "mountain", "and",        "river",   "at",    "sunset"};
     uint64_t rows = argc == 2 ? strtoull(argv[1], NULL, 10) : 0;
 
     if (rows == 0) {

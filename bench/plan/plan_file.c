@@ -34,8 +34,8 @@ int main(int argc, char **argv)
         return 2;
     }
     params.path = argv[2];
-    if (cpv_plan_make(&plan, &params, argc > 3 ? strtoull(argv[3], NULL, 10) : 10000, NULL,
-                      &err)) {
+    if (cpv_plan_make(&plan, &params, argc > 3 ? strtoull(argv[3], NULL, 10) : 10000,
+                      NULL, &err)) {
         (void)fprintf(stderr, "plan_file: %s\n", err.text);
         return cpv_exit_status(err.code);
     }

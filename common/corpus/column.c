@@ -184,6 +184,56 @@ bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revisi
     return true;
 }
 
+/* ---- sweeping ---- */
+
+/* A writer locks its temporary file before it believes in it: see cpv_file_lock. */
+static void sweep_draft(const char *path)
+{
+    int fd;
+
+    if (cpv_file_lock(&fd, path, NULL))
+        return;
+    (void)cpv_sys.unlink(path);
+    cpv_file_close(&fd);
+}
+
+static void sweep_one(const char *corpus, const char *column, const char *name,
+                      cpv_arena *mem)
+{
+    static const char TMP[] = ".tmp";
+    char *path = cpv_arena_printf(mem, "%s/%s/%s", corpus, column, name), *record;
+    size_t n = strlen(name);
+    struct found f;
+
+    if (path && name[0] == '.' && n > sizeof TMP && strcmp(name + n - 4, TMP) == 0)
+        sweep_draft(path);
+    if (!path || !cpv_column_parse_name(name, &f.part, &f.revision, &f.file) ||
+        f.file != CPV_FILE_JOURNAL)
+        return;
+    record = cpv_column_path(mem, corpus, column, f.part, f.revision, CPV_FILE_RECORD);
+    if (record && cpv_file_exists(record))
+        (void)cpv_sys.unlink(path);
+}
+
+void cpv_column_sweep(const char *corpus, const char *column)
+{
+    cpv_arena *mem = NULL;
+    struct dirent *e;
+    char *path;
+    DIR *dir;
+
+    if (cpv_arena_open(&mem, 0, NULL))
+        return;
+    path = cpv_arena_printf(mem, "%s/%s", corpus, column);
+    dir = path ? opendir(path) : NULL;
+    while (dir && (e = readdir(dir)))
+        if (e->d_name[0] == '.')
+            sweep_one(corpus, column, e->d_name, mem);
+    if (dir)
+        closedir(dir);
+    cpv_arena_close(&mem);
+}
+
 /* ---- which columns are there ---- */
 
 static int compare_names(const void *a, const void *b)

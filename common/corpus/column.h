@@ -53,6 +53,13 @@ bool cpv_column_parse_name(const char *name, uint32_t *part, uint32_t *revision,
                            enum cpv_part_file *file);
 
 /*
+ * Remove what a killed run left in a column and nobody needs: temporary files that no
+ * live process holds, journals of revisions that have a record. Never an error: what
+ * cannot be removed now stays for the next time.
+ */
+void cpv_column_sweep(const char *corpus, const char *column);
+
+/*
  * Every column folder under CORPUS that has at least a settings file, as
  * "fetch", "shards/train", sorted. `*names` and strings in mem.
  */

@@ -264,7 +264,7 @@ static int start_writing(cpv_index *x, struct cpv_err *err)
 {
     return cpv_index_exec(x,
                           "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                          "PRAGMA cache_size = -65536;",
+                          "PRAGMA cache_size = -65536; PRAGMA wal_autocheckpoint = 8192;",
                           err);
 }
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See blocks.h. Blocks go round: free, being filled, ready, with the caller, free. */
+/*
+ * See blocks.h. A worker's blocks go round: free, being filled, ready, with the caller,
+ * free. Two workers take turns, one the even frames and one the odd; the caller takes
+ * from them in turn as well, so that order needs no more than that.
+ */
 #include "common/format/blocks.h"
 
 #include <zstd.h>
@@ -17,7 +21,21 @@ enum {
     FRAME_MAX = 64 << 20, /* decompressed; files with larger frames are streamed */
     KEEP_MAX = 64 << 20,  /* of a block's memory, when it comes back */
     WITH_CALLER = 2,
-    AHEAD_MAX = 64
+    AHEAD_MAX = 64,
+    AHEAD_OF_TWO = 4, /* from here on two threads are worth it */
+    WORKERS_MAX = 2
+};
+
+struct worker {
+    cpv_blocks *blocks;
+    cpv_queue *free, *ready; /* of struct cpv_block */
+    struct cpv_err error;    /* set before `ready` ends; code 0 at a plain end */
+    /* By frames: the next one of the file, whoever it belongs to. */
+    size_t next;
+    uint64_t at;
+    uint64_t turn; /* counts frames that are not empty */
+    ZSTD_DCtx *zstd;
+    struct cpv_buf packed;
 };
 
 struct cpv_blocks {
@@ -29,17 +47,15 @@ struct cpv_blocks {
         int fd;
         cpv_arena *mem;
         const struct cpv_seek_entry *entries; /* NULL: this is not the source */
-        size_t n, next;
-        uint64_t at;
-        ZSTD_DCtx *zstd;
-        struct cpv_buf packed;
+        size_t n;
     } seek;
     size_t step;
     struct cpv_block *blocks;
     size_t n_blocks;
-    cpv_queue *free, *ready; /* of struct cpv_block */
-    cpv_pool *thread;        /* NULL: blocks are filled when they are asked for */
-    struct cpv_err error;    /* set before `ready` ends; code 0 at a plain end */
+    struct worker workers[WORKERS_MAX];
+    size_t n_workers;
+    uint64_t turn;     /* of the workers */
+    cpv_pool *threads; /* NULL: blocks are filled when they are asked for */
 };
 
 /* ---- sources: fill a block; 1, 0 at the end, or a code ---- */
@@ -70,27 +86,28 @@ bool cpv_block_grow(struct cpv_block *block, size_t n)
     return true;
 }
 
-static int fill_from_stream(cpv_blocks *b, struct cpv_block *block)
+static int fill_from_stream(struct worker *w, struct cpv_block *block)
 {
     ssize_t got;
 
     if (!set_up(block, STEP))
-        return cpv_fail_memory(&b->error);
-    got = cpv_stream_read(b->stream, block->mem + block->at, STEP, &b->error);
+        return cpv_fail_memory(&w->error);
+    got = cpv_stream_read(w->blocks->stream, block->mem + block->at, STEP, &w->error);
     if (got <= 0)
         return (int)got;
     block->size = (size_t)got;
     return 1;
 }
 
-static int fill_from_bytes(cpv_blocks *b, struct cpv_block *block)
+static int fill_from_bytes(struct worker *w, struct cpv_block *block)
 {
+    cpv_blocks *b = w->blocks;
     size_t n = b->bytes.size < b->step ? b->bytes.size : b->step;
 
     if (n == 0)
         return 0;
     if (!set_up(block, n))
-        return cpv_fail_memory(&b->error);
+        return cpv_fail_memory(&w->error);
     memcpy(block->mem + block->at, b->bytes.data, n);
     block->size = n;
     b->bytes.data += n;
@@ -99,65 +116,77 @@ static int fill_from_bytes(cpv_blocks *b, struct cpv_block *block)
 }
 
 /* Does a frame that is said to hold nothing begin as a skippable one? */
-static int check_skippable(cpv_blocks *b, const struct cpv_seek_entry *e)
+static int check_skippable(struct worker *w, const struct cpv_seek_entry *e)
 {
+    const cpv_blocks *b = w->blocks;
     uint8_t magic[4];
     int rc;
 
     if (e->size < CPV_SKIP_HEAD)
-        return cpv_fail(&b->error, CPV_E_CORRUPT, "'%s': frame %zu is too small", b->path,
-                        b->seek.next);
-    rc = cpv_file_get_at(b->seek.fd, magic, sizeof magic, b->seek.at, b->path, &b->error);
-    if (!rc && (cpv_load_u32(magic) & ZSTD_MAGIC_SKIPPABLE_MASK) !=
-                   ZSTD_MAGIC_SKIPPABLE_START)
-        rc = cpv_fail(&b->error, CPV_E_CORRUPT,
+        return cpv_fail(&w->error, CPV_E_CORRUPT, "'%s': frame %zu is too small", b->path,
+                        w->next);
+    rc = cpv_file_get_at(b->seek.fd, magic, sizeof magic, w->at, b->path, &w->error);
+    if (!rc &&
+        (cpv_load_u32(magic) & ZSTD_MAGIC_SKIPPABLE_MASK) != ZSTD_MAGIC_SKIPPABLE_START)
+        rc = cpv_fail(&w->error, CPV_E_CORRUPT,
                       "'%s': frame %zu is not empty as the seek table says", b->path,
-                      b->seek.next);
+                      w->next);
     return rc;
 }
 
-static int fill_from_frame(cpv_blocks *b, struct cpv_block *block)
+/* To the next frame that is this worker's. 1, 0 at the end, or a code. */
+static int find_frame(struct worker *w)
 {
+    const cpv_blocks *b = w->blocks;
+    int rc;
+
+    for (; w->next < b->seek.n; w->at += b->seek.entries[w->next++].size) {
+        const struct cpv_seek_entry *e = &b->seek.entries[w->next];
+
+        if (e->raw_size && w->turn++ % b->n_workers == (size_t)(w - b->workers))
+            return 1;
+        if (!e->raw_size && (rc = check_skippable(w, e)))
+            return rc;
+    }
+    return 0;
+}
+
+static int fill_from_frame(struct worker *w, struct cpv_block *block)
+{
+    const cpv_blocks *b = w->blocks;
     const struct cpv_seek_entry *e;
     uint8_t *packed;
     size_t n;
-    int rc;
+    int rc = find_frame(w);
 
-    for (;; b->seek.next++) {
-        if (b->seek.next == b->seek.n)
-            return 0;
-        e = &b->seek.entries[b->seek.next];
-        if (e->raw_size)
-            break;
-        if ((rc = check_skippable(b, e)))
-            return rc;
-        b->seek.at += e->size;
-    }
-    cpv_buf_clear(&b->seek.packed);
-    packed = cpv_buf_reserve(&b->seek.packed, e->size);
+    if (rc != 1)
+        return rc;
+    e = &b->seek.entries[w->next];
+    cpv_buf_clear(&w->packed);
+    packed = cpv_buf_reserve(&w->packed, e->size);
     if (!packed || !set_up(block, e->raw_size))
-        return cpv_fail_memory(&b->error);
-    rc = cpv_file_get_at(b->seek.fd, packed, e->size, b->seek.at, b->path, &b->error);
+        return cpv_fail_memory(&w->error);
+    rc = cpv_file_get_at(b->seek.fd, packed, e->size, w->at, b->path, &w->error);
     if (rc)
         return rc;
-    n = ZSTD_decompressDCtx(b->seek.zstd, block->mem + block->at, e->raw_size, packed,
+    n = ZSTD_decompressDCtx(w->zstd, block->mem + block->at, e->raw_size, packed,
                             e->size);
     if (ZSTD_isError(n) || n != e->raw_size)
-        return cpv_fail(&b->error, CPV_E_CORRUPT, "'%s': frame %zu, at byte %llu: %s",
-                        b->path, b->seek.next, (unsigned long long)b->seek.at,
+        return cpv_fail(&w->error, CPV_E_CORRUPT, "'%s': frame %zu, at byte %llu: %s",
+                        b->path, w->next, (unsigned long long)w->at,
                         ZSTD_isError(n) ? ZSTD_getErrorName(n)
                                         : "not as long as the seek table says");
     block->size = n;
-    b->seek.at += e->size;
-    b->seek.next++;
+    w->at += e->size;
+    w->next++;
     return 1;
 }
 
-static int fill(cpv_blocks *b, struct cpv_block *block)
+static int fill(struct worker *w, struct cpv_block *block)
 {
-    if (b->seek.entries)
-        return fill_from_frame(b, block);
-    return b->stream ? fill_from_stream(b, block) : fill_from_bytes(b, block);
+    if (w->blocks->seek.entries)
+        return fill_from_frame(w, block);
+    return w->blocks->stream ? fill_from_stream(w, block) : fill_from_bytes(w, block);
 }
 
 /* ---- opening ---- */
@@ -202,8 +231,8 @@ static int try_seek(cpv_blocks *b, struct cpv_err *err)
         return rc;
     if (!(table = cpv_arena_alloc(b->seek.mem, (size_t)table_size)))
         return cpv_fail_memory(err);
-    rc = cpv_file_get_at(b->seek.fd, table, (size_t)table_size, size - table_size, b->path,
-                         err);
+    rc = cpv_file_get_at(b->seek.fd, table, (size_t)table_size, size - table_size,
+                         b->path, err);
     if (rc)
         return rc;
     rc = cpv_seek_parse(cpv_bytes_of(table, (size_t)table_size), size - table_size,
@@ -212,39 +241,56 @@ static int try_seek(cpv_blocks *b, struct cpv_err *err)
         return cpv_fail_memory(err);
     if (rc || !frames_fit(entries, n))
         return CPV_OK;
-    if (!(b->seek.zstd = ZSTD_createDCtx()))
-        return cpv_fail_memory(err);
     b->seek.entries = entries;
     b->seek.n = n;
     return CPV_OK;
 }
 
-static void work(void *arg, int worker)
+static void work(void *arg, int number)
 {
-    cpv_blocks *b = arg;
+    struct worker *w = &((cpv_blocks *)arg)->workers[number];
     void *block;
 
-    (void)worker;
-    while (cpv_queue_get(b->free, &block) && fill(b, block) == 1)
-        if (!cpv_queue_put(b->ready, block))
+    while (cpv_queue_get(w->free, &block) && fill(w, block) == 1)
+        if (!cpv_queue_put(w->ready, block))
             break;
-    cpv_queue_end(b->ready);
+    cpv_queue_end(w->ready);
+}
+
+static int start_worker(cpv_blocks *b, struct worker *w, size_t n_blocks,
+                        struct cpv_err *err)
+{
+    int rc;
+
+    w->blocks = b;
+    if (b->seek.entries && !(w->zstd = ZSTD_createDCtx()))
+        return cpv_fail_memory(err);
+    if ((rc = cpv_queue_open(&w->free, n_blocks, err)) ||
+        (rc = cpv_queue_open(&w->ready, n_blocks, err)))
+        return rc;
+    return CPV_OK;
 }
 
 static int start(cpv_blocks *b, int ahead, struct cpv_err *err)
 {
-    size_t n = (size_t)(ahead < 0 ? 0 : ahead > AHEAD_MAX ? AHEAD_MAX : ahead);
+    size_t n = (size_t)(ahead < 0 ? 0 : ahead > AHEAD_MAX ? AHEAD_MAX : ahead), each;
     int rc;
 
-    b->n_blocks = n + WITH_CALLER;
+    b->n_workers = b->seek.entries && n >= AHEAD_OF_TWO ? 2 : 1;
+    each = (n + b->n_workers - 1) / b->n_workers + WITH_CALLER;
+    b->n_blocks = each * b->n_workers;
     if (!(b->blocks = cpv_calloc(b->n_blocks, sizeof *b->blocks)))
         return cpv_fail_memory(err);
-    if ((rc = cpv_queue_open(&b->free, b->n_blocks, err)) ||
-        (rc = cpv_queue_open(&b->ready, b->n_blocks, err)))
-        return rc;
-    for (size_t i = 0; i < b->n_blocks; i++)
+    for (size_t i = 0; i < b->n_workers; i++)
+        if ((rc = start_worker(b, &b->workers[i], each, err)))
+            return rc;
+    for (size_t i = 0; i < b->n_blocks; i++) {
+        b->blocks[i].worker = (unsigned)(i % b->n_workers);
         cpv_blocks_give(b, &b->blocks[i]);
-    return n ? cpv_pool_open(&b->thread, "read-ahead", 1, 0, work, b, err) : CPV_OK;
+    }
+    if (n == 0)
+        return CPV_OK;
+    return cpv_pool_open(&b->threads, "read-ahead", (int)b->n_workers, 0, work, b, err);
 }
 
 int cpv_blocks_open(cpv_blocks **out, const char *path, int ahead, struct cpv_err *err)
@@ -292,20 +338,24 @@ void cpv_blocks_close(cpv_blocks **bp)
     *bp = NULL;
     if (!b)
         return;
-    if (b->free)
-        cpv_queue_end(b->free);
-    if (b->ready)
-        cpv_queue_end(b->ready);
-    cpv_pool_close(&b->thread);
-    cpv_queue_close(&b->free);
-    cpv_queue_close(&b->ready);
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        if (b->workers[i].free)
+            cpv_queue_end(b->workers[i].free);
+        if (b->workers[i].ready)
+            cpv_queue_end(b->workers[i].ready);
+    }
+    cpv_pool_close(&b->threads);
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        cpv_queue_close(&b->workers[i].free);
+        cpv_queue_close(&b->workers[i].ready);
+        (void)ZSTD_freeDCtx(b->workers[i].zstd);
+        cpv_buf_release(&b->workers[i].packed);
+    }
     for (size_t i = 0; b->blocks && i < b->n_blocks; i++)
         cpv_free(b->blocks[i].mem);
     cpv_free(b->blocks);
     cpv_stream_close(&b->stream);
     cpv_file_close(&b->seek.fd);
-    (void)ZSTD_freeDCtx(b->seek.zstd);
-    cpv_buf_release(&b->seek.packed);
     cpv_arena_close(&b->seek.mem);
     cpv_free(b->path);
     cpv_free(b);
@@ -315,24 +365,26 @@ void cpv_blocks_close(cpv_blocks **bp)
 
 int cpv_blocks_next(cpv_blocks *b, struct cpv_block **out, struct cpv_err *err)
 {
+    struct worker *w = &b->workers[b->turn % b->n_workers];
     void *block = NULL;
     int got = 0;
 
     *out = NULL;
-    if (b->thread) {
-        got = cpv_queue_get(b->ready, &block);
-    } else if (!b->error.code && cpv_queue_get(b->free, &block)) {
-        got = fill(b, block);
+    if (b->threads) {
+        got = cpv_queue_get(w->ready, &block);
+    } else if (!w->error.code && cpv_queue_get(w->free, &block)) {
+        got = fill(w, block);
         if (got != 1)
             cpv_blocks_give(b, block);
     }
     if (got == 1) {
+        b->turn++;
         *out = block;
         return 1;
     }
-    if (b->error.code && err)
-        *err = b->error;
-    return b->error.code;
+    if (w->error.code && err)
+        *err = w->error;
+    return w->error.code;
 }
 
 void cpv_blocks_give(cpv_blocks *b, struct cpv_block *block)
@@ -345,6 +397,6 @@ void cpv_blocks_give(cpv_blocks *b, struct cpv_block *block)
         block->capacity = 0;
     }
     /* There is room for all blocks; a queue that was ended needs none. */
-    if (!cpv_queue_try_put(b->free, block))
+    if (!cpv_queue_try_put(b->workers[block->worker].free, block))
         return;
 }

@@ -26,11 +26,13 @@ struct cpv_block {
     uint8_t *mem;
     size_t capacity;
     size_t at, size; /* the bytes are mem[at, at + size) */
+    unsigned worker; /* whose it is */
 };
 
 typedef struct cpv_blocks cpv_blocks;
 
-/* ahead: blocks decoded ahead by a thread; 0: no thread. */
+/* ahead: blocks decoded ahead, by one thread, or by two from 4 on if the file has
+ * frames; 0: none, and no thread. */
 CPV_MUST_CHECK int cpv_blocks_open(cpv_blocks **out, const char *path, int ahead,
                                    struct cpv_err *err);
 /* Over memory that is not decoded, in blocks of `step` bytes. */

@@ -5,7 +5,6 @@
  */
 #include "common/format/brace.h"
 
-
 #include "common/base/size.h"
 
 enum { DEPTH_MAX = 32, BYTES_MAX = 256 << 20 /* of all texts made on the way */ };
@@ -142,8 +141,9 @@ static int expand_range(struct expander *x, const char *s, const char *end,
     if ((unsigned long long)n > x->max)
         return too_many(x);
     for (long long i = 0; !rc && i < n; i++)
-        rc = add(x, out, cpv_arena_printf(x->mem, "%0*lld", width,
-                                          from < to ? from + i * step : from - i * step));
+        rc = add(x, out,
+                 cpv_arena_printf(x->mem, "%0*lld", width,
+                                  from < to ? from + i * step : from - i * step));
     return rc;
 }
 

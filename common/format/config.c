@@ -131,9 +131,9 @@ static int read_items(struct reader *r, int depth, yaml_event_type_t last,
             return rc;
         if (r->event.type == last)
             return CPV_OK;
-        if (map && ((rc = read_node(r, depth + 1, &key)) ||
-                    (rc = check_key(r, keys, key)) || (rc = push(keys, key, r->err)) ||
-                    (rc = next_event(r))))
+        if (map &&
+            ((rc = read_node(r, depth + 1, &key)) || (rc = check_key(r, keys, key)) ||
+             (rc = push(keys, key, r->err)) || (rc = next_event(r))))
             return rc;
         if ((rc = read_node(r, depth + 1, &value)) || (rc = push(values, value, r->err)))
             return rc;
@@ -244,8 +244,8 @@ static bool is_null(const struct cpv_node *node)
 
 static int read_document(struct reader *r)
 {
-    static const struct cpv_node empty = {.kind = CPV_NODE_MAP, .line = 1, .column = 1,
-                                          .text = ""};
+    static const struct cpv_node empty = {
+        .kind = CPV_NODE_MAP, .line = 1, .column = 1, .text = ""};
     int rc;
 
     if ((rc = next_event(r)) || (rc = next_event(r))) /* behind the stream's start */
@@ -285,9 +285,8 @@ static int list_entries(cpv_config *c, const struct cpv_node *map, const char *p
                 return rc;
             continue;
         }
-        c->entries[c->n_entries++] =
-            (struct cpv_config_entry){full, item, map->key_nodes[i]->line,
-                                      map->key_nodes[i]->column};
+        c->entries[c->n_entries++] = (struct cpv_config_entry){
+            full, item, map->key_nodes[i]->line, map->key_nodes[i]->column};
     }
     return CPV_OK;
 }
@@ -313,8 +312,8 @@ int cpv_config_open_bytes(cpv_config **out, struct cpv_bytes text, const char *n
         rc = cpv_fail(err, CPV_E_USAGE, "'%s': larger than %d bytes", name,
                       CPV_CONFIG_MAX_BYTES);
     } else {
-        yaml_parser_set_input_string(
-            &r.yaml, text.data ? text.data : (const uint8_t *)"", text.size);
+        yaml_parser_set_input_string(&r.yaml, text.data ? text.data : (const uint8_t *)"",
+                                     text.size);
         rc = read_document(&r);
     }
     if (r.held)
@@ -502,7 +501,8 @@ int cpv_config_apply(const cpv_config *c, const struct cpv_program *program,
         } else if (ours && !top) {
             return unknown(program, place, e->path, mem, err);
         } else if (ours && !is_null(e->node) && e->node->kind != CPV_NODE_MAP) {
-            return cpv_fail(err, CPV_E_USAGE, "%s: expected a mapping of settings", where);
+            return cpv_fail(err, CPV_E_USAGE, "%s: expected a mapping of settings",
+                            where);
         }
     }
     return CPV_OK;
@@ -524,8 +524,8 @@ int cpv_config_sections_check(const cpv_config *c, const char *const *known, siz
         near = cpv_opts_nearest_word(key, words);
         rc = near ? cpv_config_fail(c, c->root->key_nodes[i], err,
                                     "unknown key '%.100s'; did you mean '%s'?", key, near)
-                  : cpv_config_fail(c, c->root->key_nodes[i], err,
-                                    "unknown key '%.100s'", key);
+                  : cpv_config_fail(c, c->root->key_nodes[i], err, "unknown key '%.100s'",
+                                    key);
         cpv_free(words);
         return rc;
     }

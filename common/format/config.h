@@ -30,11 +30,7 @@ enum {
     CPV_CONFIG_MAX_NODES = 1 << 14,
 };
 
-typedef enum cpv_node_kind {
-    CPV_NODE_SCALAR,
-    CPV_NODE_LIST,
-    CPV_NODE_MAP
-} cpv_node_kind;
+typedef enum cpv_node_kind { CPV_NODE_SCALAR, CPV_NODE_LIST, CPV_NODE_MAP } cpv_node_kind;
 
 /* Lines and columns from 1. Lives as long as the configuration. */
 struct cpv_node {
@@ -44,7 +40,7 @@ struct cpv_node {
     const char *text; /* scalar: never NULL; an absent value is "" and not quoted */
     size_t n;         /* list, map: how many items */
     const struct cpv_node *const *items;
-    const char *const *keys;                /* map: the n keys, in the file's order */
+    const char *const *keys;                 /* map: the n keys, in the file's order */
     const struct cpv_node *const *key_nodes; /* map: where each key stands */
 };
 
@@ -86,7 +82,8 @@ int cpv_config_fail(const cpv_config *c, const struct cpv_node *at, struct cpv_e
  * knows. An unknown key or a wrong value is CPV_E_USAGE with line, column and what was
  * expected. `null` unsets a text and empties a list. Strings are kept in `mem`.
  */
-CPV_MUST_CHECK int cpv_config_apply(const cpv_config *c, const struct cpv_program *program,
+CPV_MUST_CHECK int cpv_config_apply(const cpv_config *c,
+                                    const struct cpv_program *program,
                                     const char *const *sections, size_t n, cpv_arena *mem,
                                     struct cpv_err *err);
 

@@ -276,7 +276,8 @@ static void write_inside(struct cpv_json *j, const json_t *v)
         json_t *item, *object = (json_t *)(uintptr_t)v; /* iterators are not const */
 
         cpv_json_begin_object(j);
-        json_object_foreach (object, key, item) {
+        json_object_foreach(object, key, item)
+        {
             cpv_json_key(j, key);
             cpv_json_write(j, item);
         }

@@ -43,7 +43,7 @@ enum {
 struct cpv_json {
     struct cpv_buf *to;
     int depth;
-    bool want_value;             /* a key stands, its value does not yet */
+    bool want_value;                 /* a key stands, its value does not yet */
     bool filled[CPV_JSON_DEPTH + 1]; /* by level: is there something before? */
     bool object[CPV_JSON_DEPTH + 1]; /* by level: an object, not an array */
 };

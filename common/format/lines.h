@@ -15,17 +15,17 @@ extern "C" {
 
 typedef enum cpv_record_flaw {
     CPV_RECORD_FINE,
-    CPV_RECORD_LONG,   /* more than max_line bytes; size is 0 */
-    CPV_RECORD_NUL,    /* a NUL byte in it */
-    CPV_RECORD_OPEN,   /* csv: a quotation mark that is not closed in reach */
-    CPV_RECORD_QUOTE,  /* csv: a quotation mark that may not stand there */
+    CPV_RECORD_LONG,  /* more than max_line bytes; size is 0 */
+    CPV_RECORD_NUL,   /* a NUL byte in it */
+    CPV_RECORD_OPEN,  /* csv: a quotation mark that is not closed in reach */
+    CPV_RECORD_QUOTE, /* csv: a quotation mark that may not stand there */
 } cpv_record_flaw;
 
 struct cpv_record {
     const uint8_t *data; /* without terminator; valid until the next call */
     size_t size;
-    uint64_t offset; /* in decompressed bytes, and behind a byte order mark */
-    uint64_t line;   /* from 1: the first of its lines */
+    uint64_t offset;      /* in decompressed bytes, and behind a byte order mark */
+    uint64_t line;        /* from 1: the first of its lines */
     cpv_record_flaw flaw; /* then it is one line only, also in a CSV */
 };
 

@@ -194,7 +194,8 @@ int cpv_plan_make(struct cpv_plan **out, const struct cpv_rows_params *params,
     /* before reading: what changes meanwhile must not look like what was read */
     rc = make_key(m.plan->key, params, rows_per_part, err);
     m.plan->keyed = rc == 1;
-    if (rc >= 0 && !(rc = cpv_sha256_open(&m.sha, err)) && !(rc = cpv_arena_open(&m.mem, 0, err)) &&
+    if (rc >= 0 && !(rc = cpv_sha256_open(&m.sha, err)) &&
+        !(rc = cpv_arena_open(&m.mem, 0, err)) &&
         !(rc = cpv_rows_prepare(&m.rows, params, err)))
         rc = m.rows->ops->text ? plan_text(&m, err) : plan_rows(&m, err);
     if (!rc && m.plan->rows % rows_per_part)
@@ -246,8 +247,7 @@ int cpv_plan_save(const struct cpv_plan *plan, const char *cache,
         cpv_buf_add(&b, p->sha256, sizeof p->sha256);
     }
     cpv_buf_u32(&b, b.failed ? 0 : cpv_crc32c(0, b.data, b.size));
-    rc = b.failed ? cpv_fail_memory(err)
-                  : cpv_file_replace(cache, cpv_buf_view(&b), err);
+    rc = b.failed ? cpv_fail_memory(err) : cpv_file_replace(cache, cpv_buf_view(&b), err);
     cpv_buf_release(&b);
     return rc;
 }

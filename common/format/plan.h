@@ -34,8 +34,8 @@ struct cpv_plan_part {
 
 struct cpv_plan {
     uint64_t rows;
-    uint64_t bad; /* rows that cannot be taken apart: wrong number of fields, broken
-                     quoting, NUL, too long; what is in the fields is not looked at */
+    uint64_t bad;     /* rows that cannot be taken apart: wrong number of fields, broken
+                         quoting, NUL, too long; what is in the fields is not looked at */
     uint32_t n_parts; /* 0 for an empty input */
     struct cpv_plan_part *parts;
     bool keyed; /* the input could be told apart when the work began, by this: */

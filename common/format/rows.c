@@ -154,8 +154,8 @@ const char *cpv_row_kept(cpv_rows *r, cpv_arena *mem, struct cpv_bytes s)
     return r->scratch.failed ? NULL : cpv_arena_str(mem, cpv_buf_view(&r->scratch));
 }
 
-int cpv_row_bad(cpv_arena *mem, struct cpv_row *out, struct cpv_err *err,
-                const char *fmt, ...)
+int cpv_row_bad(cpv_arena *mem, struct cpv_row *out, struct cpv_err *err, const char *fmt,
+                ...)
 {
     char text[400];
     va_list ap;
@@ -241,8 +241,8 @@ static bool has_nul(struct cpv_bytes s)
 }
 
 /* Lower-case digits in out->hash, or a bad row. */
-static int take_hash(cpv_rows *r, cpv_arena *mem, struct cpv_bytes s,
-                     struct cpv_row *out, struct cpv_err *err)
+static int take_hash(cpv_rows *r, cpv_arena *mem, struct cpv_bytes s, struct cpv_row *out,
+                     struct cpv_err *err)
 {
     size_t n = r->p.hash_kind == CPV_ROWS_HASH_MD5 ? 16 : CPV_SHA256_SIZE;
     uint8_t raw[CPV_SHA256_SIZE];
@@ -425,8 +425,9 @@ static int check_part(cpv_rows *r, struct cpv_err *err)
     r->lines.digest = NULL;
     cpv_sha256_close(&r->sha);
     if (memcmp(found, r->expected, sizeof found) != 0)
-        return cpv_fail(err, CPV_E_INPUT, "'%s': rows before row %llu have changed since "
-                                          "the input was planned",
+        return cpv_fail(err, CPV_E_INPUT,
+                        "'%s': rows before row %llu have changed since "
+                        "the input was planned",
                         r->p.path, (unsigned long long)r->end);
     return CPV_OK;
 }
@@ -440,8 +441,9 @@ int cpv_rows_next(cpv_rows *r, cpv_arena *mem, struct cpv_row *out, struct cpv_e
         return check_part(r, err);
     rc = r->ops->next(r, mem, out, err);
     if (rc == 0 && r->end != UINT64_MAX)
-        return cpv_fail(err, CPV_E_INPUT, "'%s': ends before row %llu, so it has changed "
-                                          "since it was planned",
+        return cpv_fail(err, CPV_E_INPUT,
+                        "'%s': ends before row %llu, so it has changed "
+                        "since it was planned",
                         r->p.path, (unsigned long long)r->end);
     if (rc != 1)
         return rc;

@@ -70,10 +70,7 @@ typedef enum cpv_rows_header {
     CPV_ROWS_HEADER_NO
 } cpv_rows_header;
 
-typedef enum cpv_rows_hash {
-    CPV_ROWS_HASH_SHA256,
-    CPV_ROWS_HASH_MD5
-} cpv_rows_hash;
+typedef enum cpv_rows_hash { CPV_ROWS_HASH_SHA256, CPV_ROWS_HASH_MD5 } cpv_rows_hash;
 
 /*
  * A column is its name in the header, or its number from 1. jsonl: a key.

@@ -70,10 +70,10 @@ static int peek(struct scan *s)
 static int fail_scan(struct scan *s, const char *expected)
 {
     if (!s->rc)
-        s->rc = cpv_fail(s->err, CPV_E_INPUT, "'%s' byte %llu: expected %s", s->path,
-                         (unsigned long long)(cpv_stream_offset(s->stream) -
-                                              (s->end - s->at)),
-                         expected);
+        s->rc = cpv_fail(
+            s->err, CPV_E_INPUT, "'%s' byte %llu: expected %s", s->path,
+            (unsigned long long)(cpv_stream_offset(s->stream) - (s->end - s->at)),
+            expected);
     return s->rc;
 }
 
@@ -198,8 +198,9 @@ static struct cpv_bytes text_of(const json_t *object, const char *key)
 /* What is worth keeping of an image, under the names it gets. */
 static const struct {
     const char *key, *name;
-} kept[] = {{"id", "image_id"},    {"file_name", "file_name"}, {"license", "license"},
-            {"cocoid", "cocoid"},  {"imgid", "imgid"},         {"filepath", "filepath"},
+} kept[] = {{"id", "image_id"},       {"file_name", "file_name"},
+            {"license", "license"},   {"cocoid", "cocoid"},
+            {"imgid", "imgid"},       {"filepath", "filepath"},
             {"filename", "filename"}, {"split", "split"}};
 
 static int keep_extra(cpv_rows *r, const json_t *object, struct cpv_row *row,
@@ -221,8 +222,8 @@ static int keep_extra(cpv_rows *r, const json_t *object, struct cpv_row *row,
         cpv_json_write(&j, v);
         e->name = kept[i].name;
         e->json = true;
-        e->value = r->scratch.failed ? NULL
-                                     : cpv_arena_str(r->own, cpv_buf_view(&r->scratch));
+        e->value =
+            r->scratch.failed ? NULL : cpv_arena_str(r->own, cpv_buf_view(&r->scratch));
         if (!e->value)
             return cpv_fail_memory(err);
         e++;
@@ -471,8 +472,8 @@ static int report_orphans(cpv_rows *r, struct cpv_err *err)
     int rc = CPV_OK;
 
     for (size_t i = 0; i < c->n_annotations && !rc; i++) {
-        if (c->n_ids && bsearch(&c->annotations[i].image, c->ids, c->n_ids,
-                                sizeof *c->ids, by_id))
+        if (c->n_ids &&
+            bsearch(&c->annotations[i].image, c->ids, c->n_ids, sizeof *c->ids, by_id))
             continue;
         if (!(rc = grow((void **)&lost, &room, n, sizeof *lost, err)))
             lost[n++] = c->annotations[i];

@@ -25,9 +25,8 @@ struct folder {
 
 static bool is_image(const char *name)
 {
-    static const char *const ends[] = {".jpg", ".jpeg", ".jpe", ".jfif",
-                                       ".png", ".webp", ".gif", ".bmp",
-                                       ".tif", ".tiff"};
+    static const char *const ends[] = {".jpg",  ".jpeg", ".jpe", ".jfif", ".png",
+                                       ".webp", ".gif",  ".bmp", ".tif",  ".tiff"};
     const char *dot = strrchr(name, '.');
 
     for (size_t i = 0; dot && dot != name && i < CPV_COUNT(ends); i++)

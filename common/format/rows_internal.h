@@ -52,8 +52,8 @@ struct cpv_row_parts {
 int cpv_row_finish(cpv_rows *r, cpv_arena *mem, const struct cpv_row_parts *parts,
                    struct cpv_row *out, struct cpv_err *err);
 /* out->bad = the text, behind "line N: " where there are lines. */
-int cpv_row_bad(cpv_arena *mem, struct cpv_row *out, struct cpv_err *err,
-                const char *fmt, ...) CPV_PRINTF(4, 5);
+int cpv_row_bad(cpv_arena *mem, struct cpv_row *out, struct cpv_err *err, const char *fmt,
+                ...) CPV_PRINTF(4, 5);
 /* The reason of a record's flaw. */
 int cpv_row_flaw(const cpv_rows *r, cpv_arena *mem, const struct cpv_record *record,
                  struct cpv_row *out, struct cpv_err *err);

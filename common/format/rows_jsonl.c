@@ -35,8 +35,8 @@ static int take_text(const json_t *object, const char *key, struct cpv_bytes *to
 
 /* A caption column: a string, or a list of strings. */
 static int take_captions(const cpv_rows *r, const json_t *object,
-                         struct cpv_row_parts *parts, cpv_arena *mem,
-                         struct cpv_row *out, struct cpv_err *err)
+                         struct cpv_row_parts *parts, cpv_arena *mem, struct cpv_row *out,
+                         struct cpv_err *err)
 {
     size_t room = 0;
 
@@ -45,7 +45,8 @@ static int take_captions(const cpv_rows *r, const json_t *object,
 
         room += n ? n : 1;
     }
-    if (room && !(parts->captions = cpv_arena_calloc(mem, room, sizeof(struct cpv_bytes))))
+    if (room &&
+        !(parts->captions = cpv_arena_calloc(mem, room, sizeof(struct cpv_bytes))))
         return cpv_fail_memory(err);
     for (size_t i = 0; i < r->p.captions.count; i++) {
         const char *key = r->p.captions.at[i];
@@ -111,9 +112,9 @@ static int take_extra(const cpv_rows *r, json_t *object, cpv_arena *mem,
         return cpv_fail_memory(err);
     out->extra = e;
     if (all) {
-        json_object_foreach (object, key, v)
-            if (!is_used(r, key) && (rc = add_extra(&e[out->n_extra++], key, v, mem, err)))
-                return rc;
+        json_object_foreach(object, key, v) if (!is_used(r, key) &&
+                                                (rc = add_extra(&e[out->n_extra++], key,
+                                                                v, mem, err))) return rc;
         return CPV_OK;
     }
     for (size_t i = 0; i < n; i++) {

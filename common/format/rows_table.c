@@ -64,8 +64,8 @@ static int unquote(struct cpv_bytes *f, cpv_arena *mem, struct cpv_err *err)
 }
 
 /* How many fields there are; the first `room` of them, still quoted, in `out`. */
-static size_t split(const struct table *t, struct cpv_bytes record,
-                    struct cpv_bytes *out, size_t room)
+static size_t split(const struct table *t, struct cpv_bytes record, struct cpv_bytes *out,
+                    size_t room)
 {
     const uint8_t *p = record.data, *end = record.data + record.size;
     size_t n = 0;
@@ -104,13 +104,12 @@ static int no_column(const cpv_rows *r, const struct table *t, const char *colum
     if (names.size >= NAMES_SHOWN)
         cpv_buf_str(&names, " ...");
     list = cpv_buf_cstr(&names);
-    rc = !list ? cpv_fail_memory(err)
-         : near
-             ? cpv_fail(err, CPV_E_INPUT,
-                        "'%s': no column '%s'; did you mean '%s'? there are: %s",
-                        r->p.path, column, near, list)
-             : cpv_fail(err, CPV_E_INPUT, "'%s': no column '%s'; there are: %s",
-                        r->p.path, column, list);
+    rc = !list  ? cpv_fail_memory(err)
+         : near ? cpv_fail(err, CPV_E_INPUT,
+                           "'%s': no column '%s'; did you mean '%s'? there are: %s",
+                           r->p.path, column, near, list)
+                : cpv_fail(err, CPV_E_INPUT, "'%s': no column '%s'; there are: %s",
+                           r->p.path, column, list);
     cpv_buf_release(&names);
     return rc;
 }
@@ -355,8 +354,8 @@ static int next_row(cpv_rows *r, cpv_arena *mem, struct cpv_row *out, struct cpv
             return rc;
     for (size_t i = 0; i < t->n_captions; i++)
         t->texts[i] = field(t, t->captions[i]);
-    parts = (struct cpv_row_parts){field(t, t->url), field(t, t->file),
-                                   field(t, t->hash), t->texts, t->n_captions};
+    parts = (struct cpv_row_parts){field(t, t->url), field(t, t->file), field(t, t->hash),
+                                   t->texts, t->n_captions};
     if ((rc = cpv_row_finish(r, mem, &parts, out, err)))
         return rc;
     if (!out->bad && t->n_extra && (rc = take_extra(r, t, mem, out, err)))

@@ -57,9 +57,8 @@ static const char *shown(const char *name, char to[SHOWN])
     size_t i;
 
     for (i = 0; i < SHOWN - 1 && name[i]; i++)
-        to[i] = (uint8_t)name[i] < 0x20 || name[i] == 0x7f || name[i] == '\''
-                    ? '?'
-                    : name[i];
+        to[i] =
+            (uint8_t)name[i] < 0x20 || name[i] == 0x7f || name[i] == '\'' ? '?' : name[i];
     to[i] = '\0';
     return to;
 }

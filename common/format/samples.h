@@ -34,7 +34,7 @@ typedef struct cpv_samples cpv_samples;
 struct cpv_samples_params {
     bool salvage;     /* a cut-off end yields what is complete, and is reported */
     bool repeats;     /* samples whose key came before are left out and counted */
-    int read_ahead;   /* decoded blocks kept ahead by one thread; 0: no thread */
+    int read_ahead;   /* blocks decoded ahead: by a thread, by two from 4 on; 0: none */
     size_t max_bytes; /* of one sample, tar headers included; 0: 512 MiB */
 };
 

@@ -139,7 +139,7 @@ void cpv_shard_close(cpv_shard **s);
 /* sha256 is zero here: that would mean to read the file. */
 const struct cpv_shard_info *cpv_shard_info(const cpv_shard *s);
 uint32_t cpv_shard_count(const cpv_shard *s);
-const char *cpv_shard_key(const cpv_shard *s, uint32_t i);         /* i < count */
+const char *cpv_shard_key(const cpv_shard *s, uint32_t i);             /* i < count */
 bool cpv_shard_find(const cpv_shard *s, const char *key, uint32_t *i); /* hashed */
 const struct cpv_sample_entry *cpv_shard_entry(const cpv_shard *s, uint32_t i);
 /* f <= info->frames; the last one is the frame of the tar end. */

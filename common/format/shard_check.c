@@ -28,8 +28,8 @@ struct check {
     ZSTD_DCtx *zstd;
     struct cpv_buf packed, raw; /* the frame under way */
 
-    struct cpv_bytes table;             /* the seek table's bytes, if it is one */
-    const struct cpv_seek_entry *seek;  /* NULL if it is lost */
+    struct cpv_bytes table;            /* the seek table's bytes, if it is one */
+    const struct cpv_seek_entry *seek; /* NULL if it is lost */
     size_t n_seek;
     struct cpv_index index;
     bool have_index;
@@ -73,7 +73,8 @@ static int load_seek(struct check *c, struct cpv_err *err)
     int rc;
 
     if (c->size >= sizeof tail) {
-        rc = cpv_file_get_at(c->fd, tail, sizeof tail, c->size - sizeof tail, c->path, err);
+        rc = cpv_file_get_at(c->fd, tail, sizeof tail, c->size - sizeof tail, c->path,
+                             err);
         if (rc)
             return rc;
         table_size = cpv_seek_frame_size(tail);
@@ -88,7 +89,8 @@ static int load_seek(struct check *c, struct cpv_err *err)
     rc = cpv_file_get_at(c->fd, to, c->table.size, c->size - table_size, c->path, err);
     if (rc)
         return rc;
-    rc = cpv_seek_parse(c->table, c->size - table_size, c->mem, &c->seek, &c->n_seek, &why);
+    rc = cpv_seek_parse(c->table, c->size - table_size, c->mem, &c->seek, &c->n_seek,
+                        &why);
     if (rc == CPV_E_MEMORY)
         return cpv_fail_memory(err);
     if (rc) {
@@ -109,7 +111,8 @@ static int try_index(struct check *c, struct cpv_err *why, struct cpv_err *err)
     int rc;
 
     c->have_index = false;
-    if (c->index_size < INDEX_HEAD || !cpv_range_in(c->index_at, c->index_size, c->size)) {
+    if (c->index_size < INDEX_HEAD ||
+        !cpv_range_in(c->index_at, c->index_size, c->size)) {
         (void)cpv_fail(why, CPV_E_CORRUPT, "cut short");
         return CPV_OK;
     }
@@ -338,8 +341,7 @@ static void name_members(struct check *c, size_t f)
     struct cpv_tar_head head;
 
     for (size_t at = 0; at + CPV_TAR_BLOCK <= c->raw.size;) {
-        if (cpv_tar_read(&head, c->raw.data + at) ||
-            head.name[0] == '\0')
+        if (cpv_tar_read(&head, c->raw.data + at) || head.name[0] == '\0')
             return;
         for (char *p = head.name; *p; p++)
             if (*p < 0x21 || *p > 0x7e)

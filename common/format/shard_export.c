@@ -105,8 +105,9 @@ static int compare(const char *tar, const struct cpv_exported *ours, struct cpv_
     return rc;
 }
 
-static int export_tar(const char *path, const char *tar, const struct cpv_shard_info *info,
-                      struct cpv_exported *out, struct cpv_err *err)
+static int export_tar(const char *path, const char *tar,
+                      const struct cpv_shard_info *info, struct cpv_exported *out,
+                      struct cpv_err *err)
 {
     EVP_MD_CTX *md5 = EVP_MD_CTX_new();
     cpv_draft *draft = NULL;
@@ -168,8 +169,8 @@ static char *path_in(const char *dir, const char *name, size_t drop, const char 
     return (char *)b.data;
 }
 
-int cpv_shard_export_plain(const char *path, const char *out_dir, struct cpv_exported *out,
-                           struct cpv_err *err)
+int cpv_shard_export_plain(const char *path, const char *out_dir,
+                           struct cpv_exported *out, struct cpv_err *err)
 {
     char *tar = NULL, *idx = NULL;
     cpv_shard *s = NULL;
@@ -239,8 +240,9 @@ int cpv_shard_export_lists(const char *out_dir, const char *name,
         cpv_buf_printf(&sizes, ": %u", shards[i].samples);
         cpv_buf_str(&wids, i ? ",\n    {\"url\": " : "\n    {\"url\": ");
         put_json_text(&wids, shards[i].name);
-        cpv_buf_printf(&wids, ", \"md5sum\": \"%s\", \"nsamples\": %u, \"filesize\": %llu}",
-                       md5, shards[i].samples, (unsigned long long)shards[i].bytes);
+        cpv_buf_printf(&wids,
+                       ", \"md5sum\": \"%s\", \"nsamples\": %u, \"filesize\": %llu}", md5,
+                       shards[i].samples, (unsigned long long)shards[i].bytes);
     }
     cpv_buf_str(&sizes, "\n}\n");
     cpv_buf_str(&wids, "\n  ]");

@@ -132,7 +132,8 @@ void cpv_index_put(struct cpv_buf *out, const struct cpv_index_parts *p)
 }
 
 /* A length byte and so much text, terminated, from mem; NULL and c->failed if bad. */
-static const char *get_name(struct cpv_cursor *c, cpv_arena *mem, bool (*ok)(const char *))
+static const char *get_name(struct cpv_cursor *c, cpv_arena *mem,
+                            bool (*ok)(const char *))
 {
     struct cpv_bytes text = cpv_get_bytes(c, cpv_get_u8(c));
     const char *s;
@@ -311,6 +312,7 @@ int cpv_index_match(struct cpv_index *x, const struct cpv_seek_entry *entries, s
     }
     if (entries[frames].size != index_size || entries[frames].raw_size != 0 ||
         entries[frames].xxh != CPV_XXH_OF_NOTHING)
-        return cpv_fail(err, CPV_E_CORRUPT, "seek table: wrong entry of the sample index");
+        return cpv_fail(err, CPV_E_CORRUPT,
+                        "seek table: wrong entry of the sample index");
     return CPV_OK;
 }

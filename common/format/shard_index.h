@@ -21,11 +21,11 @@ extern "C" {
 
 enum {
     CPV_INDEX_VERSION = 1,
-    CPV_SKIP_HEAD = 8,      /* magic and size of a skippable frame */
-    CPV_INDEX_FIXED = 96,   /* of the content, before the extensions */
-    CPV_INDEX_FRAME = 12,   /* of one frame */
-    CPV_SEEK_ENTRY = 12,    /* with checksum; 8 without */
-    CPV_SEEK_TAIL = 9,      /* count, descriptor, magic */
+    CPV_SKIP_HEAD = 8,          /* magic and size of a skippable frame */
+    CPV_INDEX_FIXED = 96,       /* of the content, before the extensions */
+    CPV_INDEX_FRAME = 12,       /* of one frame */
+    CPV_SEEK_ENTRY = 12,        /* with checksum; 8 without */
+    CPV_SEEK_TAIL = 9,          /* count, descriptor, magic */
     CPV_FRAME_TAR_MAX = 1 << 30 /* decompressed; the seekable format's own limit */
 };
 
@@ -59,7 +59,7 @@ CPV_MUST_CHECK int cpv_seek_parse(struct cpv_bytes frame, uint64_t before, cpv_a
 /* What the writer has gathered when it comes to write the index. */
 struct cpv_index_parts {
     const struct cpv_shard_info *info; /* all but bytes and sha256 */
-    struct cpv_bytes exts;    /* u8 length and text each, in order of first use */
+    struct cpv_bytes exts; /* u8 length and text each, in order of first use */
     uint8_t n_exts;
     struct cpv_bytes frames;  /* CPV_INDEX_FRAME bytes each, that of the tar end too */
     struct cpv_bytes samples; /* as encoded by cpv_index_put_sample */
@@ -71,7 +71,7 @@ void cpv_index_put_frame(struct cpv_buf *out, uint32_t size, uint32_t crc32c,
                          uint32_t samples);
 
 struct cpv_index {
-    struct cpv_shard_info info; /* bytes and sha256 are 0 */
+    struct cpv_shard_info info;       /* bytes and sha256 are 0 */
     struct cpv_frame_entry *frames;   /* info.frames + 1; xxh is 0 */
     struct cpv_sample_entry *samples; /* info.samples */
 };

@@ -28,9 +28,9 @@ struct cpv_shard {
     int64_t frame;          /* NO_FRAME: none */
     struct cpv_buf decoded; /* room for the whole frame; `have` bytes are there */
     size_t have;
-    uint8_t *piece;  /* PIECE compressed bytes */
+    uint8_t *piece; /* PIECE compressed bytes */
     size_t piece_at, piece_size;
-    uint32_t taken;  /* compressed bytes of the frame read so far */
+    uint32_t taken; /* compressed bytes of the frame read so far */
 };
 
 /* ---- keys ---- */
@@ -89,8 +89,8 @@ static int read_back(cpv_shard *s, uint64_t end, uint64_t size, struct cpv_bytes
     uint8_t *to = NULL;
 
     if (size > end)
-        return cpv_fail(err, CPV_E_CORRUPT, "'%s': a part at its end is larger than the file",
-                        s->path);
+        return cpv_fail(err, CPV_E_CORRUPT,
+                        "'%s': a part at its end is larger than the file", s->path);
     if (size > SIZE_MAX || !(to = cpv_arena_alloc(s->mem, (size_t)size)))
         return cpv_fail_memory(err);
     *out = cpv_bytes_of(to, (size_t)size);
@@ -243,8 +243,8 @@ static int decode_to(cpv_shard *s, size_t need, struct cpv_err *err)
             if (s->piece_size == 0)
                 return cpv_fail(err, CPV_E_CORRUPT, "'%s': frame %lld ends too early",
                                 s->path, (long long)s->frame);
-            rc = cpv_file_get_at(s->fd, s->piece, s->piece_size, f->at + s->taken, s->path,
-                                 err);
+            rc = cpv_file_get_at(s->fd, s->piece, s->piece_size, f->at + s->taken,
+                                 s->path, err);
             if (rc)
                 return rc;
             s->taken += (uint32_t)s->piece_size;

@@ -30,7 +30,7 @@ struct cpv_shard_writer {
     struct cpv_buf frames, samples, exts; /* parts of the index, encoded */
     char ext_text[CPV_SHARD_MEMBERS_MAX][CPV_SHARD_EXT_MAX + 1];
     uint8_t n_exts;
-    uint32_t in_frame; /* samples of the frame under way */
+    uint32_t in_frame;    /* samples of the frame under way */
     struct cpv_err error; /* the first one; code 0 while all is well */
 };
 
@@ -57,8 +57,8 @@ static int set_up_zstd(cpv_shard_writer *w, struct cpv_err *err)
 {
     if (!(w->zstd = ZSTD_createCCtx()))
         return cpv_fail_memory(err);
-    if (ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel,
-                                            w->params.level)) ||
+    if (ZSTD_isError(
+            ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_compressionLevel, w->params.level)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_windowLog, WINDOW_LOG)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_checksumFlag, 1)) ||
         ZSTD_isError(ZSTD_CCtx_setParameter(w->zstd, ZSTD_c_contentSizeFlag, 1)))
@@ -208,8 +208,8 @@ static int check_sample(cpv_shard_writer *w, const char *key,
         size_t at = i;
 
         if (!cpv_shard_ext_ok(members[i].ext))
-            return cpv_fail(&w->error, CPV_E_INPUT,
-                            "key '%s': bad extension '%.100s'", key, members[i].ext);
+            return cpv_fail(&w->error, CPV_E_INPUT, "key '%s': bad extension '%.100s'",
+                            key, members[i].ext);
         for (; at > 0 && strcmp(members[order[at - 1]].ext, members[i].ext) > 0; at--)
             order[at] = order[at - 1];
         order[at] = (uint8_t)i;

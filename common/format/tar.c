@@ -66,7 +66,10 @@ void cpv_tar_write(uint8_t out[CPV_TAR_BLOCK], const char *key, const char *ext,
     put_octal(out + AT_SIZE, 11, size);
     put_octal(out + AT_MTIME, 11, 0);
     out[AT_TYPE] = '0';
-    memcpy(out + AT_MAGIC, "ustar\0" "00", 8);
+    memcpy(out + AT_MAGIC,
+           "ustar\0"
+           "00",
+           8);
     put_octal(out + AT_DEVMAJOR, 7, 0);
     put_octal(out + AT_DEVMINOR, 7, 0);
     sum_block(out, &sum, &unused);
@@ -179,7 +182,8 @@ const char *cpv_tar_read(struct cpv_tar_head *out, const uint8_t block[CPV_TAR_B
     join_name(out, block);
     /* Before there was a type for folders, they were files with a slash. */
     n = strlen(out->name);
-    if (block[AT_TYPE] != '7' && out->kind == CPV_TAR_FILE && n && out->name[n - 1] == '/')
+    if (block[AT_TYPE] != '7' && out->kind == CPV_TAR_FILE && n &&
+        out->name[n - 1] == '/')
         out->kind = CPV_TAR_OTHER;
     if (out->kind == CPV_TAR_OTHER)
         out->size = 0;

@@ -19,8 +19,8 @@ extern "C" {
 
 enum {
     CPV_TAR_BLOCK = 512,
-    CPV_TAR_END = 1024,      /* zero bytes that end a tar */
-    CPV_TAR_NAME_MAX = 4096, /* of a path that we read */
+    CPV_TAR_END = 1024,         /* zero bytes that end a tar */
+    CPV_TAR_NAME_MAX = 4096,    /* of a path that we read */
     CPV_TAR_EXTRA_MAX = 1 << 20 /* of a PAX header or a GNU long name */
 };
 
@@ -41,11 +41,11 @@ enum cpv_tar_kind {
     CPV_TAR_FILE,
     CPV_TAR_OTHER,      /* folder, link, device: no data follows, whatever it says */
     CPV_TAR_OTHER_DATA, /* unknown or multi-volume: data to be skipped */
-    CPV_TAR_SPARSE,     /* GNU sparse: maybe more header blocks, then data, to be skipped */
-    CPV_TAR_LONG_NAME,  /* GNU 'L': the data is the next member's path */
-    CPV_TAR_LONG_LINK,  /* GNU 'K': of no use to us */
-    CPV_TAR_PAX,        /* PAX records for the next member */
-    CPV_TAR_PAX_GLOBAL  /* ... for all that follow */
+    CPV_TAR_SPARSE, /* GNU sparse: maybe more header blocks, then data, to be skipped */
+    CPV_TAR_LONG_NAME, /* GNU 'L': the data is the next member's path */
+    CPV_TAR_LONG_LINK, /* GNU 'K': of no use to us */
+    CPV_TAR_PAX,       /* PAX records for the next member */
+    CPV_TAR_PAX_GLOBAL /* ... for all that follow */
 };
 
 struct cpv_tar_head {

@@ -27,7 +27,9 @@ static struct cpv_bytes split(struct cpv_bytes *s, char c)
     struct cpv_bytes head = *s;
 
     if (!at) {
-        *s = cpv_bytes_of(NULL, 0);
+        if (s->size)
+            s->data += s->size;
+        s->size = 0;
         return head;
     }
     head.size = (size_t)(at - s->data);

@@ -19,7 +19,9 @@
  *      not yet released are at most memory_budget, plus one body.
  *  (4) One attempt takes at most (max_redirects + 1) * timeout_ms besides waits for
  *      the host's turn and for memory; there are at most retries + 1 attempts. A
- *      wait that a server asks for is at most retry_after_max_ms.
+ *      wait that a server asks for is at most retry_after_max_ms; a host that asked
+ *      for more than that since its last success, or failed host_down_after times in
+ *      a row, is put off and its URLs are answered.
  *  (5) An answer that says "no" with X-Robots-Tag is not downloaded: the transfer
  *      ends at its headers.
  *  (6) Waits are spread by a hash of the URL, never by time or chance.
@@ -139,7 +141,7 @@ struct cpv_http_reply {
     cpv_http_status status;
     int http;                 /* the last status code of a server; 0: none came */
     bool transient;           /* trying again later may help */
-    int attempts;             /* that reached the network or the name service */
+    int attempts;             /* transfers begun for it, redirects not counted */
     struct cpv_buf body;      /* with CPV_HTTP_OK only */
     const char *final_url;    /* normalised, the last hop's; until done returns */
     const char *content_type; /* as sent, "" if absent; until done returns */

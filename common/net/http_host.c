@@ -14,7 +14,8 @@
 enum {
     IDLE_MAX = 65536,
     BUCKETS_FIRST = 1024,
-    PRAISE = 8 /* successes after which a slowed host gets a step faster */
+    HOLD_DOUBLINGS = 6, /* of the wait after a 429 or 503 without Retry-After */
+    PRAISE = 8          /* successes after which a slowed host gets a step faster */
 };
 
 static uint64_t hash_of(const char *name)
@@ -229,17 +230,23 @@ void host_started(cpv_http *h, struct host *host)
 /* It said 429 or 503: half of everything, once per wait. */
 static void slow_down(cpv_http *h, struct host *host, int64_t retry_after)
 {
-    int64_t wait;
+    int doublings = host->failures < HOLD_DOUBLINGS ? host->failures : HOLD_DOUBLINGS;
+    int64_t wait = retry_after, from = h->now;
 
+    if (wait < 0)
+        wait = job_backoff_ms(h, host->name, doublings);
     if (host->hold_until <= h->now) {
         host->limit = host->limit > 1 ? host->limit / 2 : 1;
         if (host->rate > h->p.per_host_rate / 64)
             host->rate /= 2;
         host->praise = 0;
+    } else {
+        from = host->hold_until;
     }
-    wait = retry_after >= 0 ? retry_after : job_backoff_ms(h, host->name, host->failures);
-    if (h->now + wait > host->hold_until)
+    if (h->now + wait > host->hold_until) {
         host->hold_until = h->now + wait;
+        host->held += host->hold_until - from;
+    }
 }
 
 static void speed_up(cpv_http *h, struct host *host)
@@ -274,10 +281,13 @@ void host_ended(cpv_http *h, struct host *host, const struct outcome *o)
         host->failures++;
         if (o->status == CPV_HTTP_429 || o->status == CPV_HTTP_5XX)
             slow_down(h, host, o->retry_after);
-        if (h->p.host_down_after > 0 && host->failures >= h->p.host_down_after)
+        /* One that asks for long waits again and again is as good as dead. */
+        if (h->p.host_down_after > 0 && (host->failures >= h->p.host_down_after ||
+                                         host->held > h->p.retry_after_max_ms))
             park(h, host);
     } else if (o->status != CPV_HTTP_STOPPED && o->status != CPV_HTTP_MEMORY) {
         host->failures = 0;
+        host->held = 0;
         host->parked = false;
         speed_up(h, host);
     }

@@ -14,6 +14,7 @@
  *     http_dns.c     look-ups, the pause when the name service is down
  *     http_robots.c  robots.txt
  *     http_xfer.c    libcurl
+ *     http_judge.c   what an answer means
  */
 #ifndef CPV_NET_HTTP_IMPL_H
 #define CPV_NET_HTTP_IMPL_H
@@ -147,6 +148,7 @@ struct host {
     int64_t tokens_at;
     int64_t hold_until; /* it asked us to wait */
     int failures;       /* in a row */
+    int64_t held;       /* ms that it asked us to wait since its last success */
     bool parked;
     int64_t parked_until;
     struct origin *origins;
@@ -299,5 +301,14 @@ void xfer_collect(cpv_http *h); /* those that libcurl is done with */
 void xfer_abandon_all(cpv_http *h);
 /* It is over: judge it, free the slot, pass the job on. */
 void xfer_end(cpv_http *h, struct xfer *x, CURLcode rc);
+
+static inline bool http_success(int http)
+{
+    return http >= 200 && http < 300;
+}
+
+/* --- http_judge.c ------------------------------------------------------------------- */
+/* While the handle is still the transfer's. */
+struct outcome xfer_judge(const struct xfer *x, CURLcode rc);
 
 #endif

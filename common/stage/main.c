@@ -377,6 +377,8 @@ static int open_run(struct life *l, struct cpv_err *err)
         rc = cpv_stop_install(err);
     if (!rc)
         rc = pin_settings(l, err);
+    if (!rc && !s->dry_run)
+        cpv_column_sweep(s->corpus, l->run.column);
     if (!rc)
         rc = cpv_column_scan(s->corpus, l->run.column, l->mem, &l->state.column, err);
     if (!rc && !s->dry_run)
@@ -456,7 +458,7 @@ int cpv_stage_main(const struct cpv_stage *stage, int argc, char **argv)
     if (rc && l.run.log)
         cpv_log_err(l.run.log, &err);
     else if (rc)
-        fprintf(stderr, "%s\n", err.text);
+        fprintf(stderr, "capivara-%s: error: %s\n", stage->name, err.text);
     status = cpv_exit_status(rc);
     cpv_log_close(&l.run.log);
     cpv_arena_close(&l.mem);

@@ -6,17 +6,14 @@
  * with the outline, which are exact to 1/256 px, a pixel is covered by its part
  * of the span. So edges have 1,024 steps and a fish costs no more than a square.
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "common/base/size.h"
-#include "common/base/sys.h"
 #include "demo/scenes/dice.h"
 #include "demo/scenes/world.h"
 
 enum {
-    PX = 256,  /* parts of a pixel */
-    CUTS = 4,  /* per row */
+    PX = 256, /* parts of a pixel */
+    CUTS = 4, /* per row */
     FULL = PX * CUTS,
     MAX_SIDE = 640,
     LOCAL = 1024 /* parts of an object's radius, for textures */
@@ -73,8 +70,10 @@ static int pattern(enum cpv_ground ground, int u, int v, uint32_t seed)
     case CPV_SEA:
         return wave(v + wave(u, 180) / 50, 64) / 28 - 18;
     case CPV_GRASS:
-        return (int)(hash((uint32_t)u / 12, (uint32_t)(v + (u / 12 % 3) * 17) / 44, seed) %
-                     31) - 15;
+        return (int)(hash((uint32_t)u / 12, (uint32_t)(v + (u / 12 % 3) * 17) / 44,
+                          seed) %
+                     31) -
+               15;
     case CPV_SAND:
         return (int)(hash((uint32_t)u / 10, (uint32_t)v / 10, seed) % 25) - 12;
     case CPV_NIGHT:
@@ -84,7 +83,8 @@ static int pattern(enum cpv_ground ground, int u, int v, uint32_t seed)
 
         if (v % 85 < 12 || (u + (row % 2) * 85) % 170 < 12)
             return 34;
-        return (int)(hash((uint32_t)(u + (row % 2) * 85) / 170, (uint32_t)row, seed) % 17) -
+        return (int)(hash((uint32_t)(u + (row % 2) * 85) / 170, (uint32_t)row, seed) %
+                     17) -
                12;
     }
     case CPV_WOOD:
@@ -125,7 +125,8 @@ static void draw_ground(struct canvas *c, const struct cpv_scene *s, uint32_t se
     }
 }
 
-static void make_path(struct path *path, const struct canvas *c, const struct cpv_object *o)
+static void make_path(struct path *path, const struct canvas *c,
+                      const struct cpv_object *o)
 {
     struct cpv_outline outline;
     int64_t r = to_px(c, o->radius), sine = o->tilt;
@@ -143,8 +144,8 @@ static void make_path(struct path *path, const struct canvas *c, const struct cp
 
             *px = cx + (int32_t)((x * cosine - y * sine) / 1024 * r / CPV_ONE);
             *py = cy + (int32_t)((x * sine + y * cosine) / 1024 * r / CPV_ONE);
-            path->next[i] = (int16_t)(i + 1 < outline.start[k + 1] ? i + 1
-                                                                   : outline.start[k]);
+            path->next[i] =
+                (int16_t)(i + 1 < outline.start[k + 1] ? i + 1 : outline.start[k]);
             path->left = *px < path->left ? *px : path->left;
             path->right = *px > path->right ? *px : path->right;
             path->top = *py < path->top ? *py : path->top;
@@ -163,8 +164,8 @@ static int crossings(const struct path *p, int32_t y, int32_t *at)
 
         if ((p->y[i] <= y) == (p->y[j] <= y))
             continue;
-        x = p->x[i] + (int32_t)((int64_t)(p->x[j] - p->x[i]) * (y - p->y[i]) /
-                                (p->y[j] - p->y[i]));
+        x = p->x[i] +
+            (int32_t)((int64_t)(p->x[j] - p->x[i]) * (y - p->y[i]) / (p->y[j] - p->y[i]));
         for (k = n++; k > 0 && at[k - 1] > x; k--)
             at[k] = at[k - 1];
         at[k] = x;
@@ -218,7 +219,8 @@ static bool second_at(enum cpv_texture texture, int u, int v)
 }
 
 /* How many of a pixel's four quarters have the second colour. */
-static int second_share(const struct cpv_object *o, int32_t dx, int32_t dy, int32_t radius)
+static int second_share(const struct cpv_object *o, int32_t dx, int32_t dy,
+                        int32_t radius)
 {
     int n = 0;
 
@@ -259,12 +261,15 @@ static void draw_object(struct canvas *c, const struct cpv_object *o)
             if (cover[x] == 0)
                 continue;
             if (o->texture != CPV_PLAIN)
-                share = second_share(o, x * PX + PX / 2 - cx, y * PX + PX / 2 - cy, radius);
+                share =
+                    second_share(o, x * PX + PX / 2 - cx, y * PX + PX / 2 - cy, radius);
             for (int i = 0; i < 3; i++) {
                 int v = (ink[0].c[i] * (4 - share) + ink[1].c[i] * share + 2) / 4;
 
-                row[3 * x + i] = (uint8_t)((v * cover[x] + row[3 * x + i] *
-                                            (FULL - cover[x]) + FULL / 2) / FULL);
+                row[3 * x + i] =
+                    (uint8_t)((v * cover[x] + row[3 * x + i] * (FULL - cover[x]) +
+                               FULL / 2) /
+                              FULL);
             }
         }
     }
@@ -274,8 +279,8 @@ static void draw_object(struct canvas *c, const struct cpv_object *o)
  * k, 256 - 2k, k along lines of n values; neighbours lie `step` apart, `width` lines
  * side by side. The ends repeat. Inline, so that a row's three lines become registers.
  */
-static inline __attribute__((always_inline)) void blur_lines(uint8_t *p, int n, size_t step, size_t width,
-                                                             unsigned k)
+static inline __attribute__((always_inline)) void
+blur_lines(uint8_t *p, int n, size_t step, size_t width, unsigned k)
 {
     uint8_t before[3 * MAX_SIDE];
 
@@ -309,13 +314,13 @@ static void blur(struct canvas *c, int strength)
 
 /* The normal distribution's quantiles at (i + 1/2) / 256, times 64; the other half. */
 static const uint8_t quantile[128] = {
-    0, 1, 2, 2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 8, 9, 10,
-    10, 11, 12, 12, 13, 14, 14, 15, 16, 16, 17, 17, 18, 19, 19, 20,
-    21, 21, 22, 23, 23, 24, 25, 25, 26, 27, 27, 28, 29, 30, 30, 31,
-    32, 32, 33, 34, 34, 35, 36, 37, 37, 38, 39, 40, 40, 41, 42, 43,
-    44, 44, 45, 46, 47, 48, 48, 49, 50, 51, 52, 53, 54, 54, 55, 56,
-    57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 70, 71, 72, 73,
-    74, 75, 77, 78, 79, 81, 82, 84, 85, 87, 88, 90, 92, 93, 95, 97,
+    0,  1,   2,   2,   3,   3,   4,   5,   5,   6,   7,   7,   8,   8,   9,   10,
+    10, 11,  12,  12,  13,  14,  14,  15,  16,  16,  17,  17,  18,  19,  19,  20,
+    21, 21,  22,  23,  23,  24,  25,  25,  26,  27,  27,  28,  29,  30,  30,  31,
+    32, 32,  33,  34,  34,  35,  36,  37,  37,  38,  39,  40,  40,  41,  42,  43,
+    44, 44,  45,  46,  47,  48,  48,  49,  50,  51,  52,  53,  54,  54,  55,  56,
+    57, 58,  59,  60,  61,  62,  63,  64,  65,  66,  67,  68,  70,  71,  72,  73,
+    74, 75,  77,  78,  79,  81,  82,  84,  85,  87,  88,  90,  92,  93,  95,  97,
     99, 101, 104, 106, 109, 111, 114, 117, 121, 125, 130, 135, 141, 149, 161, 185};
 
 /* Normal noise, of its own for each channel; four values a random word. */
@@ -339,7 +344,8 @@ static void add_noise(struct canvas *c, int sigma16, struct cpv_rng *r)
     }
 }
 
-int cpv_scene_draw(const struct cpv_scene *s, uint64_t seed, uint8_t *rgb, struct cpv_err *err)
+int cpv_scene_draw(const struct cpv_scene *s, uint64_t seed, uint8_t *rgb,
+                   struct cpv_err *err)
 {
     struct canvas c = {.rgb = rgb, .width = s->width, .height = s->height};
     struct cpv_rng r;

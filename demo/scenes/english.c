@@ -68,7 +68,7 @@ static void word(struct cpv_buf *out, const char *w)
 static const char *article(const char *next)
 {
     return next[0] == 'a' || next[0] == 'e' || next[0] == 'i' || next[0] == 'o' ? "an"
-                                                                               : "a";
+                                                                                : "a";
 }
 
 /* "a small striped red circle", "the star"; `bare`: the article was said before. */
@@ -107,8 +107,8 @@ static void count_phrase(const struct cpv_clause *c, struct cpv_buf *out)
 }
 
 /* Subject and relation and object, with "is" if it is to be a sentence. */
-static void related(const struct cpv_scene *s, const struct cpv_clause *c, int a, int which,
-                    int b, bool sentence, bool bare, struct cpv_buf *out)
+static void related(const struct cpv_scene *s, const struct cpv_clause *c, int a,
+                    int which, int b, bool sentence, bool bare, struct cpv_buf *out)
 {
     if (a >= 0) {
         noun_phrase(s, &c->mention[a], bare, out);
@@ -119,8 +119,8 @@ static void related(const struct cpv_scene *s, const struct cpv_clause *c, int a
     noun_phrase(s, &c->mention[b], false, out);
 }
 
-static void say_clause(const struct cpv_scene *s, const struct cpv_clause *c, bool sentence,
-                       bool bare, struct cpv_buf *out)
+static void say_clause(const struct cpv_scene *s, const struct cpv_clause *c,
+                       bool sentence, bool bare, struct cpv_buf *out)
 {
     switch (c->kind) {
     case CPV_SAY_LIST:
@@ -155,7 +155,8 @@ static void say_clause(const struct cpv_scene *s, const struct cpv_clause *c, bo
     }
 }
 
-/* `out` may hold other text: a caption is made apart, for word() looks at its start. */
+/* `out` may hold other text: a caption is made apart, for word() looks whether it is the
+ * first. */
 void cpv_english_say(const struct cpv_scene *s, const struct caption_plan *plan,
                      struct cpv_buf *out)
 {
@@ -168,7 +169,8 @@ void cpv_english_say(const struct cpv_scene *s, const struct caption_plan *plan,
         cpv_buf_str(&text, opening[plan->opening]);
     say_clause(s, first, plan->sentence, plan->opening == CPV_OPEN_PORTRAIT, &text);
     if (plan->ground_phrase)
-        word(&text, ground[s->ground].phrase[plan->wording % CPV_COUNT(ground[0].phrase)]);
+        word(&text,
+             ground[s->ground].phrase[plan->wording % CPV_COUNT(ground[0].phrase)]);
     for (int i = 1; i < plan->clauses; i++) {
         cpv_buf_byte(&text, '.');
         say_clause(s, &plan->clause[i], true, false, &text);

@@ -48,8 +48,8 @@ static void choose_single(struct cpv_fate *f, const struct cpv_fates *all, uint6
         f->way = CPV_WAY_MISSING;
     else if (all->misbehave && due(all, row, EVERY_OPTOUT))
         f->way = CPV_WAY_OPTOUT;
-    else if (all->misbehave && chance < 8)
-        f->way = chance < 4 ? CPV_WAY_FLAKY : CPV_WAY_REDIRECT;
+    else if (all->misbehave && chance < 5)
+        f->way = chance < 1 ? CPV_WAY_FLAKY : CPV_WAY_REDIRECT;
     f->hops = f->way == CPV_WAY_REDIRECT ? cpv_dice_between(&r, 1, 3) : 0;
 }
 

@@ -78,9 +78,9 @@ struct cpv_fate {
     enum cpv_outcome coco_outcome; /* in the COCO list, where no row is malformed */
 };
 
-/* `mono`: the scene `of` this row has no colours, so that a gray file shows all. */
+/* All but `file`. */
 void cpv_fate_choose(struct cpv_fate *fate, const struct cpv_fates *all, uint64_t row);
-/* The file's kind; needs to know whether the scene has no colours. */
+/* `mono`: the scene `of` this row has no colours, so that a gray file shows it all. */
 void cpv_fate_choose_file(struct cpv_fate *fate, const struct cpv_fates *all, bool mono);
 
 /* Damage a file's bytes. */

@@ -32,7 +32,8 @@ void cpv_lists_file(const struct cpv_fate *fate, uint64_t id, struct cpv_buf *ou
                    cpv_picture_suffix(fate->file.format));
 }
 
-/* A repeated URL is that of the other row. A missing file has a name that is not there. */
+/* A repeated URL is that of the other row. A missing file has a name that is not there.
+ */
 static void url(const struct cpv_lists *l, const struct cpv_row *row, struct cpv_buf *out)
 {
     const struct cpv_fate *f = row->fate;
@@ -142,8 +143,8 @@ static void add_relations(const struct cpv_scene *s, struct cpv_buf *out)
         for (int b = 0; b < s->objects; b++)
             for (int k = 0; k < CPV_RELATIONS && a != b; k++)
                 if (cpv_scene_holds(s, a, (enum cpv_relation)k, b)) {
-                    cpv_buf_printf(out, "%s[%d,\"%s\",%d]", comma, a, cpv_relation_name[k],
-                                   b);
+                    cpv_buf_printf(out, "%s[%d,\"%s\",%d]", comma, a,
+                                   cpv_relation_name[k], b);
                     comma = ",";
                 }
     cpv_buf_str(out, "]");
@@ -170,8 +171,9 @@ static void add_file(const struct cpv_row *row, struct cpv_buf *out)
         cpv_buf_str(out, ",\"broken\":null}");
     else
         cpv_buf_printf(out, ",\"broken\":\"%s\"}", cpv_damage_name[f->damage]);
-    cpv_buf_printf(out, ",\"row\":{\"kind\":\"%s\",\"of\":%" PRIu64 ",\"way\":\"%s\","
-                        "\"outcome\":\"%s\"}",
+    cpv_buf_printf(out,
+                   ",\"row\":{\"kind\":\"%s\",\"of\":%" PRIu64 ",\"way\":\"%s\","
+                   "\"outcome\":\"%s\"}",
                    cpv_row_kind_name[f->kind], row->of_id, cpv_way_name[f->way],
                    cpv_outcome_name[f->outcome]);
 }
@@ -181,8 +183,9 @@ static void add_scene(struct cpv_lists *l, const struct cpv_row *row)
     struct cpv_buf *out = &l->scenes;
     const struct cpv_scene *s = row->scene;
 
-    cpv_buf_printf(out, "{\"id\":%" PRIu64 ",\"split\":\"%s\",\"width\":%d,\"height\":%d,"
-                        "\"background\":\"%s\",\"gray_only\":%s",
+    cpv_buf_printf(out,
+                   "{\"id\":%" PRIu64 ",\"split\":\"%s\",\"width\":%d,\"height\":%d,"
+                   "\"background\":\"%s\",\"gray_only\":%s",
                    row->id, s->heldout ? "heldout" : "train", s->width, s->height,
                    cpv_ground_name[s->ground], s->mono ? "true" : "false");
     add_objects(s, out);

@@ -14,12 +14,12 @@
 #include "demo/scenes/plan.h"
 
 struct cpv_row {
-    uint64_t id;                      /* over both splits; the file's name */
-    uint64_t line;                    /* of the TSV; the header is 1 */
-    const struct cpv_scene *scene;    /* of the row fate->of */
+    uint64_t id;                   /* over both splits; the file's name */
+    uint64_t line;                 /* of the TSV; the header is 1 */
+    const struct cpv_scene *scene; /* of the row fate->of */
     const struct cpv_captions *captions;
     const struct cpv_fate *fate;
-    uint64_t of_id;                   /* of the row fate->of */
+    uint64_t of_id; /* of the row fate->of */
 };
 
 struct cpv_lists {

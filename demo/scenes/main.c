@@ -29,52 +29,129 @@ static const char *const order_word[] = {"random", "shape", NULL};
 #define AT(field) .offset = offsetof(struct options, field)
 
 static const struct cpv_opt output_options[] = {
-    {.name = "scenes", .kind = CPV_OPT_INT, AT(scenes), .fallback = "1000",
-     .min = 0, .max = 200000, .arg = "N", .help = "Rows of the training list."},
-    {.name = "heldout", .kind = CPV_OPT_INT, AT(heldout), .fallback = "0",
-     .min = 0, .max = 100000, .arg = "N",
-     .help = "Rows of the held-out list: each scene shows a pair of shape and colour that "
-             "no training scene has."},
-    {.name = "seed", .kind = CPV_OPT_INT, AT(seed), .fallback = "1", .min = 0,
-     .max = 4294967295.0, .arg = "N", .help = "Another seed is another world."},
-    {.name = "size", .kind = CPV_OPT_CHOICE, AT(size), .fallback = "small",
+    {.name = "scenes",
+     .kind = CPV_OPT_INT,
+     AT(scenes),
+     .fallback = "1000",
+     .min = 0,
+     .max = 200000,
+     .arg = "N",
+     .help = "Rows of the training list."},
+    {.name = "heldout",
+     .kind = CPV_OPT_INT,
+     AT(heldout),
+     .fallback = "0",
+     .min = 0,
+     .max = 100000,
+     .arg = "N",
+     .help =
+         "Rows of the held-out list: each scene shows a pair of shape and colour that "
+         "no training scene has."},
+    {.name = "seed",
+     .kind = CPV_OPT_INT,
+     AT(seed),
+     .fallback = "1",
+     .min = 0,
+     .max = 4294967295.0,
+     .arg = "N",
+     .help = "Another seed is another world."},
+    {.name = "size",
+     .kind = CPV_OPT_CHOICE,
+     AT(size),
+     .fallback = "small",
      .choices = size_word,
      .help = "Of the pictures: a shorter side of 96 to 160 px, or up to 640 px."},
-    {.name = "url-base", .kind = CPV_OPT_TEXT, AT(url_base),
-     .fallback = "http://127.0.0.1:8080/", .arg = "URL",
+    {.name = "url-base",
+     .kind = CPV_OPT_TEXT,
+     AT(url_base),
+     .fallback = "http://127.0.0.1:8080/",
+     .arg = "URL",
      .help = "Put before the path of each picture in the lists."},
-    {.name = "list-only", .kind = CPV_OPT_FLAG, AT(list_only),
+    {.name = "list-only",
+     .kind = CPV_OPT_FLAG,
+     AT(list_only),
      .help = "Write the lists but no pictures."},
-    {.name = "grid", .kind = CPV_OPT_TEXT, AT(grid), .arg = "FILE.png",
-     .flags = CPV_OPT_PATH, .help = "Also draw the first scenes on one sheet."},
+    {.name = "grid",
+     .kind = CPV_OPT_TEXT,
+     AT(grid),
+     .arg = "FILE.png",
+     .flags = CPV_OPT_PATH,
+     .help = "Also draw the first scenes on one sheet."},
     {.kind = CPV_OPT_END}};
 
 static const struct cpv_opt trouble_options[] = {
-    {.name = "clean", .kind = CPV_OPT_FLAG, AT(clean),
+    {.name = "clean",
+     .kind = CPV_OPT_FLAG,
+     AT(clean),
      .help = "No broken files and no duplicates."},
-    {.name = "misbehave", .kind = CPV_OPT_FLAG, AT(misbehave),
+    {.name = "misbehave",
+     .kind = CPV_OPT_FLAG,
+     AT(misbehave),
      .help = "Ask for some pictures in ways in which the test server fails, redirects or "
              "refuses; repeat one URL and spoil one row."},
-    {.name = "part", .kind = CPV_OPT_INT, AT(part), .fallback = "10000", .min = 1,
-     .max = 1000000, .arg = "ROWS",
+    {.name = "part",
+     .kind = CPV_OPT_INT,
+     AT(part),
+     .fallback = "10000",
+     .min = 1,
+     .max = 1000000,
+     .arg = "ROWS",
      .help = "Rows of a part: a duplicate lies in the part of its original."},
     {.kind = CPV_OPT_END}};
 
 static const struct cpv_opt look_options[] = {
-    {.name = "noise", .kind = CPV_OPT_INT, AT(noise), .fallback = "5", .min = 0, .max = 60,
-     .arg = "LEVELS", .help = "The largest standard deviation of noise."},
-    {.name = "blur", .kind = CPV_OPT_INT, AT(blur), .fallback = "40", .min = 0, .max = 100,
-     .arg = "PERCENT", .help = "The strongest blur; 100 is a 1-2-1 filter."},
-    {.name = "min-radius", .kind = CPV_OPT_INT, AT(min_radius), .fallback = "110",
-     .min = 40, .max = 200, .arg = "THOUSANDTHS",
+    {.name = "noise",
+     .kind = CPV_OPT_INT,
+     AT(noise),
+     .fallback = "5",
+     .min = 0,
+     .max = 60,
+     .arg = "LEVELS",
+     .help = "The largest standard deviation of noise."},
+    {.name = "blur",
+     .kind = CPV_OPT_INT,
+     AT(blur),
+     .fallback = "40",
+     .min = 0,
+     .max = 100,
+     .arg = "PERCENT",
+     .help = "The strongest blur; 100 is a 1-2-1 filter."},
+    {.name = "min-radius",
+     .kind = CPV_OPT_INT,
+     AT(min_radius),
+     .fallback = "110",
+     .min = 40,
+     .max = 200,
+     .arg = "THOUSANDTHS",
      .help = "Radius of small objects, of the shorter side; others grow with it."},
-    {.name = "max-objects", .kind = CPV_OPT_INT, AT(max_objects), .fallback = "4",
-     .min = 1, .max = 4, .arg = "N", .help = "At most so many in a scene."},
-    {.name = "textured", .kind = CPV_OPT_INT, AT(textured), .fallback = "35", .min = 0,
-     .max = 100, .arg = "PERCENT", .help = "Objects that are striped, dotted or checked."},
-    {.name = "nested", .kind = CPV_OPT_INT, AT(nested), .fallback = "25", .min = 0,
-     .max = 100, .arg = "PERCENT", .help = "Scenes with an object inside another."},
-    {.name = "order", .kind = CPV_OPT_CHOICE, AT(order), .fallback = "random",
+    {.name = "max-objects",
+     .kind = CPV_OPT_INT,
+     AT(max_objects),
+     .fallback = "4",
+     .min = 1,
+     .max = 4,
+     .arg = "N",
+     .help = "At most so many in a scene."},
+    {.name = "textured",
+     .kind = CPV_OPT_INT,
+     AT(textured),
+     .fallback = "35",
+     .min = 0,
+     .max = 100,
+     .arg = "PERCENT",
+     .help = "Objects that are striped, dotted or checked."},
+    {.name = "nested",
+     .kind = CPV_OPT_INT,
+     AT(nested),
+     .fallback = "25",
+     .min = 0,
+     .max = 100,
+     .arg = "PERCENT",
+     .help = "Scenes with an object inside another."},
+    {.name = "order",
+     .kind = CPV_OPT_CHOICE,
+     AT(order),
+     .fallback = "random",
      .choices = order_word,
      .help = "In which captions name objects: any, or always that of the shapes."},
     {.kind = CPV_OPT_END}};
@@ -148,8 +225,8 @@ static int write_picture(struct run *run, const struct cpv_row *row, struct cpv_
 }
 
 /* One split; `first_id` is the id of its first row. */
-static int make_split(struct run *run, struct cpv_lists *lists, bool heldout, uint64_t rows,
-                      uint64_t first_id, struct cpv_err *err)
+static int make_split(struct run *run, struct cpv_lists *lists, bool heldout,
+                      uint64_t rows, uint64_t first_id, struct cpv_err *err)
 {
     const struct options *o = run->o;
     struct cpv_fates fates = {(uint64_t)o->seed, rows,     (uint64_t)o->part,
@@ -190,8 +267,8 @@ static int write_named(struct run *run, const char *name, const struct cpv_buf *
     return cpv_file_replace(path, cpv_buf_view(content), err);
 }
 
-static int write_lists(struct run *run, struct cpv_lists *train, struct cpv_lists *heldout,
-                       struct cpv_err *err)
+static int write_lists(struct run *run, struct cpv_lists *train,
+                       struct cpv_lists *heldout, struct cpv_err *err)
 {
     struct cpv_buf expect = {0};
     int rc;
@@ -234,7 +311,8 @@ static int make_world(struct run *run, struct cpv_err *err)
     cpv_lists_open(&heldout, o->url_base);
     rc = make_split(run, &train, false, (uint64_t)o->scenes, 0, err);
     if (!rc)
-        rc = make_split(run, &heldout, true, (uint64_t)o->heldout, (uint64_t)o->scenes, err);
+        rc = make_split(run, &heldout, true, (uint64_t)o->heldout, (uint64_t)o->scenes,
+                        err);
     if (!rc)
         rc = write_lists(run, &train, &heldout, err);
     cpv_lists_close(&train);
@@ -330,7 +408,8 @@ static int read_options(int argc, char **argv, cpv_arena *mem, struct options *o
         cpv_buf_release(&answer);
         return rc ? rc : 1;
     }
-    if ((rc = cpv_opts_defaults(&program, mem, err)) || (rc = cpv_cli_apply(&cli, mem, err)))
+    if ((rc = cpv_opts_defaults(&program, mem, err)) ||
+        (rc = cpv_cli_apply(&cli, mem, err)))
         return rc;
     *folder = cli.n_rest > 0 ? cli.rest[0] : NULL;
     if (cli.n_rest > 1)
@@ -339,7 +418,8 @@ static int read_options(int argc, char **argv, cpv_arena *mem, struct options *o
     if (!*folder && !o->grid)
         return cpv_fail(err, CPV_E_USAGE, "expected the folder to write to");
     if (o->url_base[0] == '\0' || o->url_base[strlen(o->url_base) - 1] != '/')
-        return cpv_fail(err, CPV_E_USAGE, "'--url-base' expected a URL that ends with '/'");
+        return cpv_fail(err, CPV_E_USAGE,
+                        "'--url-base' expected a URL that ends with '/'");
     if (strpbrk(o->url_base, "\t\n\r\"\\"))
         return cpv_fail(err, CPV_E_USAGE, "'--url-base' holds a character of no URL");
     return CPV_OK;

@@ -17,9 +17,9 @@ const struct cpv_look cpv_look_default = {
     .mixed = false,
 };
 
-const char *const cpv_shape_name[CPV_SHAPES] = {
-    "circle", "square", "triangle", "star",  "cross", "diamond",
-    "ring",   "moon",   "heart",    "arrow", "house", "fish"};
+const char *const cpv_shape_name[CPV_SHAPES] = {"circle", "square",  "triangle", "star",
+                                                "cross",  "diamond", "ring",     "moon",
+                                                "heart",  "arrow",   "house",    "fish"};
 
 const char *const cpv_colour_name[CPV_COLOURS] = {
     "red",  "orange", "yellow",    "green", "blue", "purple",
@@ -38,26 +38,26 @@ const char *const cpv_relation_name[CPV_RELATIONS] = {
     "left_of", "right_of", "above", "below", "inside", "around", "next_to"};
 
 const struct cpv_rgb cpv_colour_rgb[CPV_COLOURS] = {
-    {{214, 30, 36}},  {{250, 138, 18}},  {{252, 226, 40}},  {{24, 140, 52}},
-    {{26, 70, 220}},  {{146, 44, 170}},  {{255, 132, 194}}, {{118, 70, 34}},
-    {{16, 190, 186}}, {{16, 16, 18}},    {{252, 252, 252}}};
+    {{214, 30, 36}},  {{250, 138, 18}}, {{252, 226, 40}},  {{24, 140, 52}},
+    {{26, 70, 220}},  {{146, 44, 170}}, {{255, 132, 194}}, {{118, 70, 34}},
+    {{16, 190, 186}}, {{16, 16, 18}},   {{252, 252, 252}}};
 
 const struct cpv_rgb cpv_ground_rgb[CPV_GROUNDS] = {
-    {{146, 148, 150}}, {{66, 68, 72}},   {{190, 226, 186}}, {{204, 190, 236}},
-    {{146, 198, 240}}, {{34, 98, 140}},  {{98, 158, 66}},   {{228, 200, 142}},
-    {{18, 22, 54}},    {{166, 92, 74}},  {{176, 128, 80}}};
+    {{146, 148, 150}}, {{66, 68, 72}},  {{190, 226, 186}}, {{204, 190, 236}},
+    {{146, 198, 240}}, {{34, 98, 140}}, {{98, 158, 66}},   {{228, 200, 142}},
+    {{18, 22, 54}},    {{166, 92, 74}}, {{176, 128, 80}}};
 
 /* One pair of each shape and a second of every other: 18 of 132. */
 static const struct {
     enum cpv_shape shape;
     enum cpv_colour colour;
 } withheld[] = {
-    {CPV_CIRCLE, CPV_YELLOW},   {CPV_CIRCLE, CPV_BLACK},    {CPV_SQUARE, CPV_ORANGE},
-    {CPV_TRIANGLE, CPV_GREEN},  {CPV_TRIANGLE, CPV_PINK},   {CPV_STAR, CPV_BLUE},
-    {CPV_CROSS, CPV_RED},       {CPV_CROSS, CPV_WHITE},     {CPV_DIAMOND, CPV_PURPLE},
-    {CPV_RING, CPV_TURQUOISE},  {CPV_RING, CPV_ORANGE},     {CPV_MOON, CPV_BROWN},
-    {CPV_HEART, CPV_GREEN},     {CPV_HEART, CPV_YELLOW},    {CPV_ARROW, CPV_WHITE},
-    {CPV_HOUSE, CPV_BLUE},      {CPV_HOUSE, CPV_PURPLE},    {CPV_FISH, CPV_RED},
+    {CPV_CIRCLE, CPV_YELLOW},  {CPV_CIRCLE, CPV_BLACK},  {CPV_SQUARE, CPV_ORANGE},
+    {CPV_TRIANGLE, CPV_GREEN}, {CPV_TRIANGLE, CPV_PINK}, {CPV_STAR, CPV_BLUE},
+    {CPV_CROSS, CPV_RED},      {CPV_CROSS, CPV_WHITE},   {CPV_DIAMOND, CPV_PURPLE},
+    {CPV_RING, CPV_TURQUOISE}, {CPV_RING, CPV_ORANGE},   {CPV_MOON, CPV_BROWN},
+    {CPV_HEART, CPV_GREEN},    {CPV_HEART, CPV_YELLOW},  {CPV_ARROW, CPV_WHITE},
+    {CPV_HOUSE, CPV_BLUE},     {CPV_HOUSE, CPV_PURPLE},  {CPV_FISH, CPV_RED},
 };
 
 bool cpv_pair_withheld(enum cpv_shape shape, enum cpv_colour colour)

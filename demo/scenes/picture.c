@@ -48,8 +48,8 @@ void cpv_picture_turn(const uint8_t *rgb, int width, int height, int orientation
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++) {
             int mx = width - 1 - x, my = height - 1 - y;
-            int at[9][2] = {{x, y},  {x, y},  {mx, y}, {mx, my}, {x, my},
-                            {y, x},  {y, mx}, {my, mx}, {my, x}};
+            int at[9][2] = {{x, y}, {x, y},  {mx, y},  {mx, my}, {x, my},
+                            {y, x}, {y, mx}, {my, mx}, {my, x}};
             const int *to = at[orientation];
             size_t i = (size_t)to[1] * (size_t)stored_width + (size_t)to[0];
 
@@ -110,12 +110,17 @@ static void trouble_quiet(j_common_ptr c)
 /* A TIFF folder with the one entry, in either byte order: readers must know both. */
 static void write_exif(j_compress_ptr c, int orientation)
 {
-    uint8_t little[] = {'E', 'x', 'i', 'f', 0, 0, 'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0,
-                        0x12, 1, 3, 0, 1, 0, 0, 0, (uint8_t)orientation, 0, 0, 0,
-                        0, 0, 0, 0};
-    uint8_t big[] = {'E', 'x', 'i', 'f', 0, 0, 'M', 'M', 0, 42, 0, 0, 0, 8, 0, 1,
-                     1, 0x12, 0, 3, 0, 0, 0, 1, 0, (uint8_t)orientation, 0, 0,
-                     0, 0, 0, 0};
+    uint8_t little[] = {'E', 'x',  'i', 'f', 0,
+                        0,   'I',  'I', 42,  0,
+                        8,   0,    0,   0,   1,
+                        0,   0x12, 1,   3,   0,
+                        1,   0,    0,   0,   (uint8_t)orientation,
+                        0,   0,    0,   0,   0,
+                        0,   0};
+    uint8_t big[] = {
+        'E', 'x', 'i', 'f', 0,    0, 'M', 'M', 0, 42, 0, 0, 0,
+        8,   0,   1,   1,   0x12, 0, 3,   0,   0, 0,  1, 0, (uint8_t)orientation,
+        0,   0,   0,   0,   0,    0};
 
     jpeg_write_marker(c, JPEG_APP0 + 1, orientation % 2 ? big : little, sizeof big);
 }
@@ -165,8 +170,8 @@ static int encode_jpeg(const uint8_t *rgb, int width, int height,
     if (file->orientation > 1)
         write_exif(&c, file->orientation);
     while (c.next_scanline < c.image_height) {
-        JSAMPROW row = (JSAMPROW)(uintptr_t)(rgb + (size_t)c.next_scanline * 3 *
-                                                       (size_t)width);
+        JSAMPROW row =
+            (JSAMPROW)(uintptr_t)(rgb + (size_t)c.next_scanline * 3 * (size_t)width);
 
         jpeg_write_scanlines(&c, &row, 1);
     }
@@ -195,7 +200,8 @@ static void png_quiet(png_structp png, png_const_charp text)
 static int encode_png(const uint8_t *rgb, int width, int height, struct cpv_buf *out,
                       struct cpv_err *err)
 {
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, png_quiet);
+    png_structp png =
+        png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, png_quiet);
     png_infop info = png ? png_create_info_struct(png) : NULL;
 
     if (!info || setjmp(png_jmpbuf(png))) {
@@ -204,8 +210,9 @@ static int encode_png(const uint8_t *rgb, int width, int height, struct cpv_buf 
                         height);
     }
     png_set_write_fn(png, out, png_put, png_flush_nothing);
-    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, 8, PNG_COLOR_TYPE_RGB,
-                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, (png_uint_32)width, (png_uint_32)height, 8,
+                 PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
     png_set_compression_level(png, 3);
     png_set_filter(png, 0, PNG_FILTER_SUB);
     png_write_info(png, info);
@@ -241,7 +248,8 @@ static int encode_webp(const uint8_t *rgb, int width, int height, int quality,
     picture.height = height;
     picture.writer = webp_put;
     picture.custom_ptr = out;
-    done = WebPPictureImportRGB(&picture, rgb, width * 3) && WebPEncode(&config, &picture);
+    done =
+        WebPPictureImportRGB(&picture, rgb, width * 3) && WebPEncode(&config, &picture);
     WebPPictureFree(&picture);
     if (!done)
         return cpv_fail(err, CPV_E_BUG, "libwebp: error %d", (int)picture.error_code);

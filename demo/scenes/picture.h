@@ -13,11 +13,11 @@ enum cpv_picture_format { CPV_PICTURE_JPEG, CPV_PICTURE_PNG, CPV_PICTURE_WEBP };
 
 struct cpv_picture_file {
     enum cpv_picture_format format;
-    int quality;       /* JPEG and WebP: 1 .. 100 */
-    bool full_chroma;  /* JPEG: 4:4:4, else 4:2:0 */
-    bool gray;         /* JPEG: one component */
-    bool progressive;  /* JPEG */
-    int orientation;   /* JPEG: EXIF's 1 .. 8; above 1 the pixels are stored turned */
+    int quality;      /* JPEG and WebP: 1 .. 100 */
+    bool full_chroma; /* JPEG: 4:4:4, else 4:2:0 */
+    bool gray;        /* JPEG: one component */
+    bool progressive; /* JPEG */
+    int orientation;  /* JPEG: EXIF's 1 .. 8; above 1 the pixels are stored turned */
 };
 
 /* Is the library for it built in? JPEG always is. */

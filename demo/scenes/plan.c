@@ -7,8 +7,8 @@
 #include "demo/scenes/dice.h"
 
 const char *const cpv_opening_name[CPV_OPENINGS] = {
-    "none",  "there_is", "we_see",   "features", "photo",    "picture", "scene",
-    "image", "portrait", "moment",   "painting", "art",      "shows"};
+    "none",  "there_is", "we_see", "features", "photo", "picture", "scene",
+    "image", "portrait", "moment", "painting", "art",   "shows"};
 
 static const char *const kind_name[] = {"list",  "relation", "relations",
                                         "pairs", "count",    "background"};
@@ -183,8 +183,8 @@ static void choose_order(struct draft *d, enum cpv_order order)
         if (order == CPV_ORDER_RANDOM)
             k = (int)cpv_rng_below(d->r, (uint64_t)i + 1);
         else
-            while (k > 0 && d->scene->object[d->order[k - 1]].shape >
-                                d->scene->object[i].shape)
+            while (k > 0 &&
+                   d->scene->object[d->order[k - 1]].shape > d->scene->object[i].shape)
                 k--;
         memmove(d->order + k + 1, d->order + k, (size_t)(i - k) * sizeof *d->order);
         d->order[k] = i;
@@ -212,9 +212,9 @@ void cpv_plan_make(struct caption_plan *plan, const struct cpv_scene *scene,
     say_body(&d);
     if (plan->opening == CPV_OPEN_PORTRAIT)
         plan->clause[0].mention[0].say |= CPV_SAY_EXTENT;
-    plan->sentence =
-        plan->opening == CPV_OPEN_NONE && plan->clause[0].kind == CPV_SAY_RELATION &&
-        (plan->clauses > 1 || cpv_dice_percent(r, 30));
+    plan->sentence = plan->opening == CPV_OPEN_NONE &&
+                     plan->clause[0].kind == CPV_SAY_RELATION &&
+                     (plan->clauses > 1 || cpv_dice_percent(r, 30));
     ground = (int)cpv_rng_below(r, 100);
     plan->ground_phrase = ground < 30;
     plan->wording = (uint8_t)cpv_rng_below(r, 12);
@@ -224,8 +224,8 @@ void cpv_plan_make(struct caption_plan *plan, const struct cpv_scene *scene,
 
 static bool same_text(const struct cpv_buf *all, const size_t *end, int n)
 {
-    struct cpv_bytes last =
-        cpv_bytes_of(all->data + (n > 0 ? end[n - 1] : 0), end[n] - (n > 0 ? end[n - 1] : 0));
+    struct cpv_bytes last = cpv_bytes_of(all->data + (n > 0 ? end[n - 1] : 0),
+                                         end[n] - (n > 0 ? end[n - 1] : 0));
 
     for (int i = 0; i < n; i++) {
         size_t from = i > 0 ? end[i - 1] : 0;
@@ -283,11 +283,12 @@ static void mention_json(const struct cpv_mention *m, struct cpv_buf *out)
 
 static void clause_json(const struct cpv_clause *c, struct cpv_buf *out)
 {
-    int relations = c->kind == CPV_SAY_RELATION                         ? 1
+    int relations = c->kind == CPV_SAY_RELATION                          ? 1
                     : c->kind == CPV_SAY_TWO || c->kind == CPV_SAY_PAIRS ? 2
                                                                          : 0;
 
-    cpv_buf_printf(out, "{\"kind\":\"%s\",\"wording\":%d", kind_name[c->kind], c->wording);
+    cpv_buf_printf(out, "{\"kind\":\"%s\",\"wording\":%d", kind_name[c->kind],
+                   c->wording);
     if (c->mentions > 0) {
         cpv_buf_str(out, ",\"mentions\":[");
         for (int i = 0; i < c->mentions; i++) {

@@ -63,8 +63,8 @@ struct cpv_clause {
     int mentions;
     struct cpv_mention mention[CPV_OBJECTS];
     enum cpv_relation relation[2];
-    int count;                /* COUNT */
-    int colour, texture;      /* COUNT: of these only; -1: of any */
+    int count;           /* COUNT */
+    int colour, texture; /* COUNT: of these only; -1: of any */
     uint8_t wording;
 };
 

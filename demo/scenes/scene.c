@@ -85,7 +85,8 @@ static bool shape_used(const struct cpv_scene *s, enum cpv_shape shape)
 }
 
 /* May object number s->objects be this? */
-static bool allowed(const struct cpv_scene *s, enum cpv_shape shape, enum cpv_colour colour)
+static bool allowed(const struct cpv_scene *s, enum cpv_shape shape,
+                    enum cpv_colour colour)
 {
     struct cpv_rgb rgb = cpv_colour_rgb[colour];
     int i = s->objects;
@@ -97,7 +98,8 @@ static bool allowed(const struct cpv_scene *s, enum cpv_shape shape, enum cpv_co
     if (s->nested && i == 0 && cpv_shape_room[shape] == 0)
         return false;
     return !(s->nested && i == 1) ||
-           cpv_rgb_distance(rgb, cpv_colour_rgb[s->object[0].colour]) >= CPV_CONTRAST + 20;
+           cpv_rgb_distance(rgb, cpv_colour_rgb[s->object[0].colour]) >=
+               CPV_CONTRAST + 20;
 }
 
 /* Shape and colour: any allowed shape alike, then any allowed colour of it. */
@@ -139,7 +141,8 @@ static enum cpv_extent choose_extent(struct cpv_rng *r, const struct cpv_scene *
     return (enum cpv_extent)cpv_dice_weighed(r, weight[n - 1]);
 }
 
-/* Not where it would be too fine to see, or make two nested objects hard to tell apart. */
+/* Not where it would be too fine to see, or make two nested objects hard to tell apart.
+ */
 static bool shows_texture(const struct cpv_scene *s, const struct cpv_object *o)
 {
     static const bool compact[CPV_SHAPES] = {[CPV_CIRCLE] = true,

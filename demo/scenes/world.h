@@ -4,8 +4,8 @@
  *
  * A scene is a square of CPV_SIDE x CPV_SIDE units, x to the right, y downwards,
  * shown in the middle of a picture that may be wider or taller than it: a centre
- * crop to a square loses no object. Everything is an integer, so that a scene and its pixels
- * are the same on every machine.
+ * crop to a square loses no object. Everything is an integer, so that a scene and its
+ * pixels are the same on every machine.
  *
  * Geometry that makes relations unmistakable:
  *
@@ -106,16 +106,16 @@ struct cpv_object {
 struct cpv_scene {
     uint64_t number;
     bool heldout;
-    bool mono;                          /* black, white and gray only */
-    int width, height;                  /* of the upright picture, px */
-    int objects;                        /* 1 .. CPV_OBJECTS, painted in this order */
+    bool mono;         /* black, white and gray only */
+    int width, height; /* of the upright picture, px */
+    int objects;       /* 1 .. CPV_OBJECTS, painted in this order */
     struct cpv_object object[CPV_OBJECTS];
-    bool nested;                        /* object 1 is inside object 0 */
+    bool nested; /* object 1 is inside object 0 */
     enum cpv_ground ground;
-    struct cpv_rgb paint;               /* the background as it is painted here */
-    int slope_x, slope_y;               /* its gradient: change over a side, 0 .. 255 */
-    int noise;                          /* standard deviation, 1/16 of a level */
-    int blur;                           /* 0 .. 100, see draw.c */
+    struct cpv_rgb paint; /* the background as it is painted here */
+    int slope_x, slope_y; /* its gradient: change over a side, 0 .. 255 */
+    int noise;            /* standard deviation, 1/16 of a level */
+    int blur;             /* 0 .. 100, see draw.c */
 };
 
 /* What a user may turn to make scenes easier or harder to see. */
@@ -167,7 +167,7 @@ extern const int cpv_shape_room[CPV_SHAPES];
 enum { CPV_OUTLINE_POINTS = 160, CPV_ONE = 16384 };
 struct cpv_outline {
     int points;
-    int start[3];  /* contour k is start[k] .. start[k + 1] - 1; `contours` of them */
+    int start[3]; /* contour k is start[k] .. start[k + 1] - 1; `contours` of them */
     int contours;
     int32_t x[CPV_OUTLINE_POINTS], y[CPV_OUTLINE_POINTS];
 };
@@ -175,9 +175,9 @@ void cpv_shape_outline(enum cpv_shape shape, struct cpv_outline *out);
 
 /*
  * The picture: rgb, rows of 3 * width bytes, top first; `rgb` has room for
- * 3 * width * height bytes. CPV_E_MEMORY only.
+ * 3 * width * height bytes. CPV_E_BUG if the picture is not of 1 to 640 px a side.
  */
-CPV_MUST_CHECK int cpv_scene_draw(const struct cpv_scene *scene, uint64_t seed, uint8_t *rgb,
-                                  struct cpv_err *err);
+CPV_MUST_CHECK int cpv_scene_draw(const struct cpv_scene *scene, uint64_t seed,
+                                  uint8_t *rgb, struct cpv_err *err);
 
 #endif

@@ -132,14 +132,12 @@ static void put_foreign_keys(struct cpv_json *j, const json_t *root,
 
     json_object_foreach((json_t *)(uintptr_t)root, name, value)
     {
-        if (strcmp(name, "sha256") == 0)
-            name = "orig_sha256";
-        else if (strcmp(name, "key") == 0 || strcmp(name, "width") == 0 ||
-                 strcmp(name, "height") == 0 || strcmp(name, "original_width") == 0 ||
-                 strcmp(name, "original_height") == 0)
+        if (strcmp(name, "key") == 0 || strcmp(name, "width") == 0 ||
+            strcmp(name, "height") == 0 || strcmp(name, "original_width") == 0 ||
+            strcmp(name, "original_height") == 0)
             continue;
         original_key |= strcmp(name, "original_key") == 0;
-        cpv_json_key(j, name);
+        cpv_json_key(j, strcmp(name, "sha256") == 0 ? "orig_sha256" : name);
         cpv_json_write(j, value);
     }
     if (!original_key && !cpv_shard_key_ok(s->key)) {

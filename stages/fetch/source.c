@@ -153,11 +153,26 @@ static int open_tars(fetch_source *s, struct cpv_run *run, struct cpv_err *err)
     return rc;
 }
 
+/* By name, or a folder; asked once, so that all who need it are of one opinion. */
+static int settle_format(fetch_source *s, const char *path, struct cpv_err *err)
+{
+    struct stat st;
+    bool there;
+
+    if (s->params.format != CPV_ROWS_AUTO)
+        return CPV_OK;
+    there = cpv_sys.stat(path, &st) == 0;
+    if (!there && errno != ENOENT) /* which may be a pattern for tars */
+        return cpv_fail_sys(err, errno, "cannot look at '%s'", path);
+    s->params.format =
+        there && S_ISDIR(st.st_mode) ? CPV_ROWS_FOLDER : cpv_rows_guess(path);
+    return CPV_OK;
+}
+
 int fetch_source_open(fetch_source **out, struct cpv_run *run, struct cpv_err *err)
 {
     const struct fetch_settings *set = run->settings;
     fetch_source *s = cpv_calloc(1, sizeof *s);
-    cpv_rows_format format = (cpv_rows_format)set->format;
     int rc;
 
     *out = NULL;
@@ -167,7 +182,7 @@ int fetch_source_open(fetch_source **out, struct cpv_run *run, struct cpv_err *e
     s->max_bytes = (size_t)set->max_bytes + ((size_t)16 << 20);
     s->params = (struct cpv_rows_params){
         .path = set->path,
-        .format = format,
+        .format = (cpv_rows_format)set->format,
         .url = set->url,
         .file = set->file,
         .root = set->root,
@@ -179,11 +194,11 @@ int fetch_source_open(fetch_source **out, struct cpv_run *run, struct cpv_err *e
         rc = cpv_fail(err, CPV_E_USAGE, "'--input' (input.path) is needed; see --help");
     else
         rc = take_hash(s, set, err);
-    if (!rc && format == CPV_ROWS_AUTO)
-        format = cpv_rows_guess(set->path);
     if (!rc)
-        rc = format == CPV_ROWS_WEBDATASET ? open_tars(s, run, err)
-                                           : make_plan(s, run, err);
+        rc = settle_format(s, set->path, err);
+    if (!rc)
+        rc = s->params.format == CPV_ROWS_WEBDATASET ? open_tars(s, run, err)
+                                                     : make_plan(s, run, err);
     if (rc)
         fetch_source_close(&s);
     *out = s;

@@ -9,12 +9,15 @@
  *   - a clean run then gives the tree of an undisturbed one, byte for byte, and leaves
  *     no temporary file or journal behind.
  *
- * usage: capivara-crash SCENARIO PROGRAMS IMAGES [SERVER]
+ * The stage's own main is linked in under another name, with the fault table of
+ * sys_fault.c, and run in a child: starting a program would take longer than the run.
  *
- * PROGRAMS is the folder of the fault builds, IMAGES one with three small
- * images and a broken one,
+ * usage: crash-STAGE SCENARIO PROGRAMS IMAGES [SERVER]
+ *
+ * PROGRAMS is the folder of the programs, for what leads up to it; IMAGES one with three
+ * small images and a broken one,
  * SERVER the program of the test server. CAPIVARA_CRASH_ONLY=KIND[:K] tries only that,
- * CAPIVARA_CRASH_STRIDE=N every N-th point.
+ * CAPIVARA_CRASH_STRIDE=N every N-th point; CAPIVARA_CRASH_VERBOSE=1 shows every answer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,14 +27,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/crash/sys_fault.h"
 #include "tests/crash/tree.h"
 
-enum { ARGS_MAX = 24, HANG_S = 30, ERROR_LINES = 1 };
+int stage_main(int argc, char **argv); /* main() of the stage, renamed by the build */
+
+enum { ARGS_MAX = 24, HANG_S = 30 };
 
 /* ---- what is tried ---- */
 
@@ -45,14 +52,16 @@ struct scenario {
     bool server;
 };
 
-#define FETCH  "fetch --corpus @corpus --threads 1 --min-free 0 --quiet --image-size 32 "
+#define FETCH                                                                            \
+    "fetch --corpus @corpus --threads 1 --min-free 0 --quiet --image-size 32 "           \
+    "--resolver-threads 1 --connections 4 "
 #define SHARD  "shard --corpus @corpus --threads 1 --min-free 0 --quiet --name train "
 #define FOLDER "--input @images "
 #define LIST   "--input @list --allow-private --retries 0 --per-host-rate 0 "
 
 static const struct scenario SCENARIOS[] = {
     {.name = "fetch", .run = FETCH FOLDER},
-    {.name = "parts", .run = FETCH FOLDER "--rows-per-part 2"},
+    {.name = "parts", .run = FETCH FOLDER "--rows-per-part 2 "},
     {.name = "urls", .run = FETCH LIST, .server = true},
     {.name = "tars",
      .before = {FETCH FOLDER, SHARD},
@@ -75,26 +84,40 @@ static const struct scenario SCENARIOS[] = {
 
 /* What a fault does, and how far it goes. */
 struct kind {
-    const char *name, *kind, *once;
+    const char *name;
+    cpv_fault_kind kind;
+    bool once;
     bool file_call; /* counted in file calls; else in allocations */
 };
 
 static const struct kind KINDS[] = {
-    {"kill", "kill", "1", true},     {"EIO", "EIO", "1", true},
-    {"ENOSPC", "ENOSPC", "1", true}, {"full", "ENOSPC", "0", true},
-    {"short", "short", "1", true},   {"shorts", "short", "0", true},
-    {"alloc", "alloc", "1", false},  {"no memory", "alloc", "0", false},
+    {"kill", CPV_FAULT_KILL, true, true},
+    {"EIO", CPV_FAULT_EIO, true, true},
+    {"ENOSPC", CPV_FAULT_ENOSPC, true, true},
+    {"full", CPV_FAULT_ENOSPC, false, true},
+    {"short", CPV_FAULT_SHORT, true, true},
+    {"shorts", CPV_FAULT_SHORT, false, true},
+    {"alloc", CPV_FAULT_ALLOC, true, false},
+    {"no memory", CPV_FAULT_ALLOC, false, false},
 };
 enum { N_KINDS = sizeof KINDS / sizeof *KINDS };
 
 /* ---- one test ---- */
 
+/* What the child says when it ends by itself. */
+struct counts {
+    bool ended;
+    unsigned long calls, allocs;
+    char hit[32]; /* the call that was struck, "-" for none */
+};
+
 struct test {
     const struct scenario *scenario;
     const char *programs, *images;
     char scratch[PATH_MAX / 4];
-    char corpus[PATH_MAX / 2], start[PATH_MAX / 2], count[PATH_MAX / 2];
-    char errors[PATH_MAX / 2], list[PATH_MAX / 2], tars[PATH_MAX / 2];
+    char corpus[PATH_MAX / 2], start[PATH_MAX / 2], errors[PATH_MAX / 2];
+    char list[PATH_MAX / 2], tars[PATH_MAX / 2];
+    struct counts *counts; /* shared with the child */
     pid_t server;
     struct tree before, should;
     unsigned long faults[N_KINDS], failed, runs;
@@ -102,10 +125,8 @@ struct test {
 
 /* How a run ended. */
 struct outcome {
-    int status; /* exit status, or 128 + signal */
-    unsigned long calls, allocs;
-    bool counted; /* it lived to write its counts */
-    char hit[32]; /* the call that was struck, "-" for none */
+    int status; /* exit status, 128 + signal, or -1: it did not end */
+    struct counts counts;
     char errors[2048];
 };
 
@@ -117,7 +138,7 @@ static void say_path(char out[PATH_MAX / 2], const struct test *t, const char *n
 
 /* ---- running ---- */
 
-static const char *expand(const struct test *t, const char *word, char room[PATH_MAX])
+static char *expand(const struct test *t, char *word, char room[PATH_MAX])
 {
     const struct {
         const char *name, *value;
@@ -137,16 +158,18 @@ static const char *expand(const struct test *t, const char *word, char room[PATH
     return word;
 }
 
-/* In the child: "fetch --corpus @corpus ..." becomes that program. */
-static void become(const struct test *t, const char *line)
+/* In the child: "fetch --corpus @corpus ..." as that program, or as the one linked in. */
+static void become(struct test *t, const char *line, const struct kind *kind,
+                   unsigned long at)
 {
     static char paths[ARGS_MAX][PATH_MAX];
     char program[PATH_MAX], copy[1024], *rest = copy;
-    const char *argv[ARGS_MAX + 1] = {program};
-    int n = 1, fd = open(t->errors, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    char *argv[ARGS_MAX + 1] = {program};
+    const char *hit;
+    int n = 1, status, fd = open(t->errors, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 
     (void)snprintf(copy, sizeof copy, "%s", line);
-    (void)snprintf(program, sizeof program, "%s/capivara-%s-fault", t->programs,
+    (void)snprintf(program, sizeof program, "%s/capivara-%s", t->programs,
                    strsep(&rest, " "));
     for (char *word; n < ARGS_MAX && (word = strsep(&rest, " "));)
         if (*word) {
@@ -155,8 +178,19 @@ static void become(const struct test *t, const char *line)
         }
     if (fd < 0 || dup2(fd, STDERR_FILENO) < 0)
         _exit(99);
-    execv(program, (char **)(uintptr_t)argv);
-    _exit(99);
+    close(fd);
+    if (line != t->scenario->run && line != t->scenario->again) {
+        execv(program, argv);
+        _exit(99);
+    }
+    cpv_fault_arm(at, kind ? kind->kind : CPV_FAULT_NONE, !kind || kind->once);
+    status = stage_main(n, argv);
+    hit = cpv_fault_hit();
+    t->counts->calls = cpv_fault_calls();
+    t->counts->allocs = cpv_fault_allocs();
+    (void)snprintf(t->counts->hit, sizeof t->counts->hit, "%s", hit ? hit : "-");
+    t->counts->ended = true;
+    exit(status); /* not _exit: a leak sanitizer looks around now */
 }
 
 static int wait_for(pid_t pid)
@@ -190,42 +224,46 @@ static void read_text(const char *path, char *to, size_t room)
 static struct outcome run(struct test *t, const char *line, const struct kind *kind,
                           unsigned long at)
 {
-    struct outcome o = {.hit = "-"};
-    char text[256], number[24];
+    struct outcome o = {0};
     pid_t pid;
 
-    (void)unlink(t->count);
+    *t->counts = (struct counts){.hit = "-"};
     t->runs++;
+    (void)fflush(stdout);
     pid = fork();
     if (pid < 0)
         tree_fail("start", line);
     if (pid == 0) {
-        (void)snprintf(number, sizeof number, "%lu", at);
-        if (kind) {
-            (void)setenv("CPV_FAULT_AT", number, 1);
-            (void)setenv("CPV_FAULT_KIND", kind->kind, 1);
-            (void)setenv("CPV_FAULT_ONCE", kind->once, 1);
-        }
-        (void)setenv("CPV_FAULT_COUNT", t->count, 1);
-        become(t, line);
+        sigset_t child;
+
+        sigemptyset(&child);
+        sigaddset(&child, SIGCHLD);
+        (void)sigprocmask(SIG_UNBLOCK, &child, NULL);
+        become(t, line, kind, at);
     }
     o.status = wait_for(pid);
-    read_text(t->count, text, sizeof text);
-    o.counted = sscanf(text, "calls %lu\nallocs %lu\nhit %31[^\n]", &o.calls, &o.allocs,
-                       o.hit) == 3;
+    o.counts = *t->counts;
     read_text(t->errors, o.errors, sizeof o.errors);
     return o;
 }
 
 /* ---- judging ---- */
 
-static int lines_of(const char *text)
+/* Exactly one line is the error; before it there may be warnings. */
+static bool is_one_line(const char *text)
 {
-    int n = 0;
+    int errors = 0, others = 0;
 
-    for (; *text; text++)
-        n += *text == '\n';
-    return n;
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        char line[1024];
+
+        (void)snprintf(line, sizeof line, "%.*s", (int)n, text);
+        errors += strstr(line, ": error: ") != NULL;
+        others += !strstr(line, ": error: ") && !strstr(line, ": warning: ");
+        text += n + (text[n] == '\n');
+    }
+    return errors == 1 && others == 0;
 }
 
 static void complain(struct test *t, const struct kind *kind, unsigned long at,
@@ -233,7 +271,7 @@ static void complain(struct test *t, const struct kind *kind, unsigned long at,
 {
     t->failed++;
     printf("FAILED  %s, %s at %lu (%s): %s\n        status %d, stderr: %s%s",
-           t->scenario->name, kind->name, at, o->hit, what, o->status,
+           t->scenario->name, kind->name, at, o->counts.hit, what, o->status,
            *o->errors ? o->errors : "nothing",
            *o->errors && o->errors[strlen(o->errors) - 1] == '\n' ? "" : "\n");
 }
@@ -243,17 +281,17 @@ static const char *judge(const struct kind *kind, const struct outcome *o)
 {
     if (o->status == -1)
         return "it hangs";
-    if (strcmp(kind->kind, "kill") == 0)
+    if (kind->kind == CPV_FAULT_KILL)
         return o->status == 128 + SIGKILL ? NULL : "it was to be killed";
     if (o->status >= 128)
         return "it died of a signal";
-    if (strcmp(kind->kind, "short") == 0)
+    if (kind->kind == CPV_FAULT_SHORT)
         return o->status == 0 ? NULL : "a short write or read is no reason to fail";
     if (o->status == 0)
         return NULL;
     if (o->status != 74 && o->status != 75)
         return "not the exit status of trouble with files or memory";
-    return lines_of(o->errors) == ERROR_LINES ? NULL : "an error is one line";
+    return is_one_line(o->errors) ? NULL : "an error is one line";
 }
 
 /* After the fault: what is on the disk must be right, then a clean run complete it. */
@@ -304,11 +342,14 @@ static int try_fault(struct test *t, const struct kind *kind, unsigned long at)
 
     begin_anew(t);
     o = run(t, t->scenario->run, kind, at);
-    if (o.counted && strcmp(o.hit, "-") == 0) {
+    if (o.counts.ended && strcmp(o.counts.hit, "-") == 0) {
         if (o.status != 0)
             complain(t, kind, at, &o, "it failed without a fault");
-        return (kind->file_call ? o.calls : o.allocs) < at ? -1 : 0;
+        return (kind->file_call ? o.counts.calls : o.counts.allocs) < at ? -1 : 0;
     }
+    if (getenv("CAPIVARA_CRASH_VERBOSE"))
+        printf("%s at %lu (%s): status %d\n%s", kind->name, at, o.counts.hit, o.status,
+               o.errors);
     wrong = judge(kind, &o);
     if (!wrong)
         wrong = judge_tree(t, &o, why, sizeof why);
@@ -342,7 +383,7 @@ static void try_kind(struct test *t, size_t i, unsigned long calls, unsigned lon
     /* Threads may take a call more or less, but a fault that is never reached proves
      * nothing: short reads and writes are some of the calls, all others are all. */
     if (!only && step <= 1 && t->failed < 20 &&
-        t->faults[i] < (strcmp(KINDS[i].kind, "short") == 0 ? 5 : base * 9 / 10)) {
+        t->faults[i] < (KINDS[i].kind == CPV_FAULT_SHORT ? 5 : base * 9 / 10)) {
         printf("FAILED  %s, %s: only %lu faults were reached, of %lu calls\n",
                t->scenario->name, KINDS[i].name, t->faults[i], base);
         t->failed++;
@@ -426,7 +467,6 @@ static void make_scratch(struct test *t)
         tree_fail("make", t->scratch);
     say_path(t->corpus, t, "corpus");
     say_path(t->start, t, "start");
-    say_path(t->count, t, "count");
     say_path(t->errors, t, "errors");
     say_path(t->list, t, "list.tsv");
     say_path(t->tars, t, "tars");
@@ -460,7 +500,7 @@ int main(int argc, char **argv)
         if (strcmp(argv[1], SCENARIOS[i].name) == 0)
             t.scenario = &SCENARIOS[i];
     if (!t.scenario || (t.scenario->server && argc < 5)) {
-        fprintf(stderr, "usage: capivara-crash SCENARIO PROGRAMS IMAGES [SERVER]\n");
+        fprintf(stderr, "usage: crash-STAGE SCENARIO PROGRAMS IMAGES [SERVER]\n");
         return 2;
     }
     sigemptyset(&child);
@@ -468,12 +508,16 @@ int main(int argc, char **argv)
     (void)sigprocmask(SIG_BLOCK, &child, NULL);
     t.programs = argv[2];
     t.images = argv[3];
+    t.counts = mmap(NULL, sizeof *t.counts, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (t.counts == MAP_FAILED)
+        tree_fail("share", "memory");
     make_scratch(&t);
     if (t.scenario->server)
         start_server(&t, argv[4]);
     prepare(&t, &clean);
     for (size_t i = 0; i < N_KINDS; i++)
-        try_kind(&t, i, clean.calls, clean.allocs);
+        try_kind(&t, i, clean.counts.calls, clean.counts.allocs);
     if (t.server > 0)
         (void)kill(t.server, SIGTERM);
     return report(&t);

@@ -30,11 +30,12 @@ static bool due(unsigned long n, const char *name)
     return true;
 }
 
-/* Counts a file call. True: it fails, errno is set. */
-static bool struck(const char *name)
+/* Counts a file call; *number: which one it is. True: it fails, errno is set. */
+static bool struck_at(const char *name, unsigned long *number)
 {
     unsigned long n = atomic_fetch_add(&calls, 1) + 1;
 
+    *number = n;
     if (fault_kind == CPV_FAULT_KILL && due(n, name)) {
         (void)kill(getpid(), SIGKILL);
         for (;;)
@@ -47,12 +48,21 @@ static bool struck(const char *name)
     return false;
 }
 
+static bool struck(const char *name)
+{
+    unsigned long number;
+
+    return struck_at(name, &number);
+}
+
 /* The same for reads and writes: *n may shrink. One byte cannot be short. */
 static bool struck_io(const char *name, size_t *n)
 {
-    if (struck(name))
+    unsigned long number;
+
+    if (struck_at(name, &number))
         return true;
-    if (fault_kind == CPV_FAULT_SHORT && *n > 1 && due(atomic_load(&calls), name))
+    if (fault_kind == CPV_FAULT_SHORT && *n > 1 && due(number, name))
         *n /= 2;
     return false;
 }

@@ -15,6 +15,7 @@ tried=0 bad=0
 # want NAME: the list of names and CRCs in $tmp/NAME is compared with the first one.
 want() {
     tried=$((tried + 1))
+    [ -f "$tmp/$1" ] || : > "$tmp/$1"
     sort "$tmp/$1" > "$tmp/$1.sorted"
     [ -f "$tmp/reference" ] || cp "$tmp/$1.sorted" "$tmp/reference"
     if [ ! -s "$tmp/$1" ] || ! cmp -s "$tmp/reference" "$tmp/$1.sorted"; then

@@ -208,6 +208,9 @@ static void begin_answer(struct worker *w, struct conn *c, const char *url)
     c->busy = true;
     atomic_fetch_add(&w->s->requests, 1);
     raise_peak(&w->s->active_peak, atomic_fetch_add(&w->s->active, 1) + 1);
+    /* As a proxy is asked: http://host/path. The host does not matter. */
+    if (strncmp(url, "http://", 7) == 0)
+        url += 7 + strcspn(url + 7, "/");
     behave(w->s, &c->answer, url);
     if (c->answer.delay_ms > 0) {
         watch(w, c, 0);

@@ -10,37 +10,46 @@
 enum { WORDS = 80 };
 
 /* The ten prompts first. */
-const char *const reading_opening[READING_OPENINGS] = {
-    "the foreground features",
-    "a photo of",
-    "a picture of",
-    "this is a scene depicting",
-    "an image of",
-    "portrait of a",
-    "this image captures a moment of",
-    "a painting of",
-    "an art of",
-    "the picture shows",
-    "there is",
-    "there are",
-    "we see",
-    "the background is"};
+const char *const reading_opening[READING_OPENINGS] = {"the foreground features",
+                                                       "a photo of",
+                                                       "a picture of",
+                                                       "this is a scene depicting",
+                                                       "an image of",
+                                                       "portrait of a",
+                                                       "this image captures a moment of",
+                                                       "a painting of",
+                                                       "an art of",
+                                                       "the picture shows",
+                                                       "there is",
+                                                       "there are",
+                                                       "we see",
+                                                       "the background is"};
 enum { PORTRAIT = 5, THERE_IS = 10, THERE_ARE = 11, BACKGROUND = 13 };
 
 static const struct {
     const char *text;
     enum cpv_relation relation;
 } relation_text[] = {
-    {"to the left of", CPV_LEFT_OF},   {"left of", CPV_LEFT_OF},
-    {"on the left of", CPV_LEFT_OF},   {"to the right of", CPV_RIGHT_OF},
-    {"right of", CPV_RIGHT_OF},        {"on the right of", CPV_RIGHT_OF},
-    {"above", CPV_ABOVE},              {"over", CPV_ABOVE},
-    {"higher than", CPV_ABOVE},        {"below", CPV_BELOW},
-    {"under", CPV_BELOW},              {"beneath", CPV_BELOW},
-    {"inside", CPV_INSIDE},            {"in", CPV_INSIDE},
-    {"within", CPV_INSIDE},            {"around", CPV_AROUND},
-    {"surrounding", CPV_AROUND},       {"enclosing", CPV_AROUND},
-    {"next to", CPV_NEXT_TO},          {"beside", CPV_NEXT_TO},
+    {"to the left of", CPV_LEFT_OF},
+    {"left of", CPV_LEFT_OF},
+    {"on the left of", CPV_LEFT_OF},
+    {"to the right of", CPV_RIGHT_OF},
+    {"right of", CPV_RIGHT_OF},
+    {"on the right of", CPV_RIGHT_OF},
+    {"above", CPV_ABOVE},
+    {"over", CPV_ABOVE},
+    {"higher than", CPV_ABOVE},
+    {"below", CPV_BELOW},
+    {"under", CPV_BELOW},
+    {"beneath", CPV_BELOW},
+    {"inside", CPV_INSIDE},
+    {"in", CPV_INSIDE},
+    {"within", CPV_INSIDE},
+    {"around", CPV_AROUND},
+    {"surrounding", CPV_AROUND},
+    {"enclosing", CPV_AROUND},
+    {"next to", CPV_NEXT_TO},
+    {"beside", CPV_NEXT_TO},
     {"close to", CPV_NEXT_TO},
 };
 
@@ -49,11 +58,14 @@ static const struct {
     const char *is, *phrase[2];
 } ground_text[] = {
     {CPV_GRAY, "gray", {"on a gray background", "against a gray background"}},
-    {CPV_DARK_GRAY, "dark gray",
+    {CPV_DARK_GRAY,
+     "dark gray",
      {"on a dark gray background", "against a dark gray background"}},
-    {CPV_LIGHT_GREEN, "light green",
+    {CPV_LIGHT_GREEN,
+     "light green",
      {"on a light green background", "against a light green background"}},
-    {CPV_LIGHT_PURPLE, "light purple",
+    {CPV_LIGHT_PURPLE,
+     "light purple",
      {"on a light purple background", "against a light purple background"}},
     {CPV_SKY, "the sky", {"in the sky", "against the sky"}},
     {CPV_SEA, "the sea", {"in front of the sea", "against the sea"}},
@@ -134,8 +146,9 @@ static int take_relation(struct reader *r)
 static int take_ground(struct reader *r, bool phrase)
 {
     for (size_t i = 0; i < CPV_COUNT(ground_text); i++)
-        if (phrase ? take(r, ground_text[i].phrase[0]) || take(r, ground_text[i].phrase[1])
-                   : take(r, ground_text[i].is))
+        if (phrase
+                ? take(r, ground_text[i].phrase[0]) || take(r, ground_text[i].phrase[1])
+                : take(r, ground_text[i].is))
             return (int)ground_text[i].ground;
     return -1;
 }
@@ -299,7 +312,8 @@ static const char *read_first(struct reader *r)
     return wrong;
 }
 
-const char *reading_of(const struct cpv_scene *scene, const char *text, struct reading *out)
+const char *reading_of(const struct cpv_scene *scene, const char *text,
+                       struct reading *out)
 {
     struct reader r = {.scene = scene, .out = out};
     const char *wrong;

@@ -20,6 +20,7 @@ struct reading {
 extern const char *const reading_opening[READING_OPENINGS];
 
 /* NULL if the caption is grammatical and true of the scene; else what is wrong. */
-const char *reading_of(const struct cpv_scene *scene, const char *text, struct reading *out);
+const char *reading_of(const struct cpv_scene *scene, const char *text,
+                       struct reading *out);
 
 #endif

@@ -76,15 +76,25 @@ static struct cpv_scene known_scene(void)
 {
     struct cpv_scene s = {.objects = 3, .nested = true, .ground = CPV_SEA};
 
-    s.object[0] = (struct cpv_object){.shape = CPV_SQUARE, .colour = CPV_ORANGE,
-                                      .extent = CPV_LARGE, .x = 1200, .y = 2000,
+    s.object[0] = (struct cpv_object){.shape = CPV_SQUARE,
+                                      .colour = CPV_ORANGE,
+                                      .extent = CPV_LARGE,
+                                      .x = 1200,
+                                      .y = 2000,
                                       .radius = 900};
-    s.object[1] = (struct cpv_object){.shape = CPV_ARROW, .colour = CPV_RED,
-                                      .extent = CPV_SMALL, .x = 1200, .y = 2000,
+    s.object[1] = (struct cpv_object){.shape = CPV_ARROW,
+                                      .colour = CPV_RED,
+                                      .extent = CPV_SMALL,
+                                      .x = 1200,
+                                      .y = 2000,
                                       .radius = 450};
-    s.object[2] = (struct cpv_object){.shape = CPV_STAR, .colour = CPV_RED,
-                                      .extent = CPV_SMALL, .texture = CPV_DOTTED,
-                                      .x = 3400, .y = 2100, .radius = 450};
+    s.object[2] = (struct cpv_object){.shape = CPV_STAR,
+                                      .colour = CPV_RED,
+                                      .extent = CPV_SMALL,
+                                      .texture = CPV_DOTTED,
+                                      .x = 3400,
+                                      .y = 2100,
+                                      .radius = 450};
     return s;
 }
 
@@ -151,12 +161,13 @@ static void captions_of_a_scene_differ(void **state)
         struct cpv_buf text[CPV_CAPTIONS] = {{0}};
 
         cpv_scene_make(&scene, SEED, n, false, &cpv_look_default);
-        assert_int_equal(cpv_captions_make(&captions, &scene, SEED, CPV_ORDER_RANDOM, &err),
-                         CPV_OK);
+        assert_int_equal(
+            cpv_captions_make(&captions, &scene, SEED, CPV_ORDER_RANDOM, &err), CPV_OK);
         for (int i = 0; i < captions.n; i++) {
             cpv_english_say(&scene, &captions.plan[i], &text[i]);
             for (int k = 0; k < i; k++)
-                assert_false(cpv_bytes_equal(cpv_buf_view(&text[i]), cpv_buf_view(&text[k])));
+                assert_false(
+                    cpv_bytes_equal(cpv_buf_view(&text[i]), cpv_buf_view(&text[k])));
         }
         for (int i = 0; i < captions.n; i++)
             cpv_buf_release(&text[i]);
@@ -174,8 +185,8 @@ static void objects_are_named_in_the_order_of_shapes(void **state)
     (void)state;
     for (uint64_t n = 0; n < 500; n++) {
         cpv_scene_make(&scene, SEED, n, false, &cpv_look_default);
-        assert_int_equal(cpv_captions_make(&captions, &scene, SEED, CPV_ORDER_SHAPE, &err),
-                         CPV_OK);
+        assert_int_equal(
+            cpv_captions_make(&captions, &scene, SEED, CPV_ORDER_SHAPE, &err), CPV_OK);
         for (int i = 0; i < captions.n; i++) {
             const struct cpv_clause *c = &captions.plan[i].clause[0];
 

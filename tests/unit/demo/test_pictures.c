@@ -120,7 +120,8 @@ static void check_file(uint64_t number, const struct cpv_picture_file *file, dou
     cpv_scene_make(&s, SEED, number, false, &look);
     s.width += 31; /* never a square */
     assert_int_equal(cpv_scene_draw(&s, SEED, rgb, &err), CPV_OK);
-    assert_int_equal(cpv_picture_encode(rgb, s.width, s.height, file, &bytes, &err), CPV_OK);
+    assert_int_equal(cpv_picture_encode(rgb, s.width, s.height, file, &bytes, &err),
+                     CPV_OK);
     decode(&bytes, &d);
     assert_int_equal(d.orientation, file->orientation);
     assert_int_equal(d.width, swapped ? s.height : s.width);
@@ -168,8 +169,8 @@ static void every_kind_of_jpeg_shows_the_scene(void **state)
 /* A gray file of a scene that has no colours loses nothing. */
 static void gray_files_of_colourless_scenes(void **state)
 {
-    struct cpv_picture_file file = {.format = CPV_PICTURE_JPEG, .orientation = 1,
-                                    .quality = 95, .gray = true};
+    struct cpv_picture_file file = {
+        .format = CPV_PICTURE_JPEG, .orientation = 1, .quality = 95, .gray = true};
     int found = 0;
 
     (void)state;
@@ -191,8 +192,8 @@ static void png_and_webp(void **state)
 
     (void)state;
     for (int f = CPV_PICTURE_PNG; f <= CPV_PICTURE_WEBP; f++) {
-        struct cpv_picture_file file = {.format = (enum cpv_picture_format)f, .quality = 80,
-                                        .orientation = 1};
+        struct cpv_picture_file file = {
+            .format = (enum cpv_picture_format)f, .quality = 80, .orientation = 1};
         struct cpv_buf bytes = {0};
         struct cpv_err err;
 

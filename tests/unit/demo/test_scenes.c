@@ -56,10 +56,12 @@ static void pixels_and_captions_never_change(void **state)
     }
     cpv_sha256_take(pixels, digest);
     cpv_hex(hex, digest, sizeof digest);
-    assert_string_equal(hex, "c3363e9766ea75f585137b3b8ab32dd0037142e79969814558ed8c51f5079e25");
+    assert_string_equal(
+        hex, "c3363e9766ea75f585137b3b8ab32dd0037142e79969814558ed8c51f5079e25");
     cpv_sha256_of(digest, cpv_buf_view(&text));
     cpv_hex(hex, digest, sizeof digest);
-    assert_string_equal(hex, "87a5af65711b73e5e2871fe04567cad0df58f4b170ffca2627f01fdaaf6a6098");
+    assert_string_equal(
+        hex, "87a5af65711b73e5e2871fe04567cad0df58f4b170ffca2627f01fdaaf6a6098");
     cpv_sha256_close(&pixels);
     cpv_buf_release(&text);
     cpv_free(rgb);
@@ -68,7 +70,8 @@ static void pixels_and_captions_never_change(void **state)
 static void check_pair(const struct cpv_scene *s, int a, int b)
 {
     static const enum cpv_relation inverse[CPV_RELATIONS] = {
-        CPV_RIGHT_OF, CPV_LEFT_OF, CPV_BELOW, CPV_ABOVE, CPV_AROUND, CPV_INSIDE, CPV_NEXT_TO};
+        CPV_RIGHT_OF, CPV_LEFT_OF, CPV_BELOW,  CPV_ABOVE,
+        CPV_AROUND,   CPV_INSIDE,  CPV_NEXT_TO};
     const struct cpv_object *p = &s->object[a], *q = &s->object[b];
     enum cpv_relation r = cpv_scene_relation(s, a, b);
     int dx = abs(p->x - q->x), dy = abs(p->y - q->y), n = 0;
@@ -82,8 +85,8 @@ static void check_pair(const struct cpv_scene *s, int a, int b)
                          cpv_scene_holds(s, b, inverse[k], a));
     if (r == CPV_INSIDE || r == CPV_AROUND) {
         assert_true(s->nested && a + b == 1);
-        assert_true(cpv_rgb_distance(cpv_colour_rgb[p->colour], cpv_colour_rgb[q->colour]) >=
-                    CPV_CONTRAST);
+        assert_true(cpv_rgb_distance(cpv_colour_rgb[p->colour],
+                                     cpv_colour_rgb[q->colour]) >= CPV_CONTRAST);
     } else {
         assert_true(far > p->radius + q->radius);
         assert_true(5 * far >= 7 * near);
@@ -101,8 +104,8 @@ static void check_scene(const struct cpv_scene *s)
 
         assert_in_range(o->x, o->radius, CPV_SIDE - o->radius);
         assert_in_range(o->y, o->radius, CPV_SIDE - o->radius);
-        assert_true(cpv_rgb_distance(cpv_colour_rgb[o->colour], cpv_ground_rgb[s->ground]) >=
-                    CPV_CONTRAST);
+        assert_true(cpv_rgb_distance(cpv_colour_rgb[o->colour],
+                                     cpv_ground_rgb[s->ground]) >= CPV_CONTRAST);
         if (s->mono)
             assert_true(o->colour == CPV_BLACK || o->colour == CPV_WHITE);
         shows_withheld |= cpv_pair_withheld(o->shape, o->colour);
@@ -136,7 +139,8 @@ static void scenes_keep_the_rules(void **state)
         }
     }
     for (int k = 0; k < CPV_RELATIONS; k++)
-        assert_true(relation[k] > 1000 || k == CPV_AROUND); /* object 0 is the container */
+        assert_true(relation[k] > 1000 ||
+                    k == CPV_AROUND); /* object 0 is the container */
     for (int k = 0; k < CPV_GROUNDS; k++)
         assert_true(ground[k] > 600);
     for (int k = 1; k <= CPV_OBJECTS; k++)
@@ -145,9 +149,9 @@ static void scenes_keep_the_rules(void **state)
     /* exactly the withheld pairs are never seen in training */
     for (int shape = 0; shape < CPV_SHAPES; shape++)
         for (int colour = 0; colour < CPV_COLOURS; colour++)
-            assert_int_equal(seen[shape][colour],
-                             !cpv_pair_withheld((enum cpv_shape)shape,
-                                                (enum cpv_colour)colour));
+            assert_int_equal(
+                seen[shape][colour],
+                !cpv_pair_withheld((enum cpv_shape)shape, (enum cpv_colour)colour));
 }
 
 static void any_look_comes_to_an_end(void **state)

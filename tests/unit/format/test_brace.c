@@ -107,9 +107,11 @@ static void deep_nesting_ends(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges),  cmocka_unit_test(choices),
+        cmocka_unit_test(ranges),
+        cmocka_unit_test(choices),
         cmocka_unit_test(braces_that_mean_nothing),
-        cmocka_unit_test(refused), cmocka_unit_test(deep_nesting_ends),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(deep_nesting_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

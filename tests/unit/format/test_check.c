@@ -118,8 +118,8 @@ static void assert_only_of_frame(const struct told *t, const cpv_shard *s, int64
 }
 
 /* If the byte is one of a picture stored as it is, that picture must be named. */
-static void assert_hit_is_named(const struct told *t, const struct cpv_buf *file, size_t at,
-                                size_t *named)
+static void assert_hit_is_named(const struct told *t, const struct cpv_buf *file,
+                                size_t at, size_t *named)
 {
     uint8_t jpg[FIXTURE_JPG_MAX];
     char name[32], where[32];

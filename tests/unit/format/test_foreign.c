@@ -17,14 +17,10 @@ static const struct {
     unsigned how; /* SPLIT: the long name has a folder more */
     uint64_t skipped;
 } tars[] = {
-    {"pax.tar", CLOSED, 0},
-    {"gnu.tar", CLOSED, 0},
-    {"ustar.tar", SPLIT, 0},
-    {"dot.tar", CLOSED, 1},
-    {"unclosed.tar", UNCLOSED, 0},
-    {"webdataset.tar", CLOSED, 0},
-    {"webdataset.tar.gz", CLOSED, 0},
-    {"webdataset.tar.zst", CLOSED, 0},
+    {"pax.tar", CLOSED, 0},           {"gnu.tar", CLOSED, 0},
+    {"ustar.tar", SPLIT, 0},          {"dot.tar", CLOSED, 1},
+    {"unclosed.tar", UNCLOSED, 0},    {"webdataset.tar", CLOSED, 0},
+    {"webdataset.tar.gz", CLOSED, 0}, {"webdataset.tar.zst", CLOSED, 0},
     {"garbage.tar", TRAILING, 0},
 };
 
@@ -53,7 +49,10 @@ static void assert_samples(cpv_samples *s, unsigned how)
     assert_string_equal(x.key, how & SPLIT ? "folder/" LONG_N "/" LONG_N
                                            : "folder/" LONG_N LONG_N);
     assert_member(&x, "jpg", two, sizeof two);
-    assert_member(&x, "txt", "dois c\xc3\xa3" "es", 10);
+    assert_member(&x, "txt",
+                  "dois c\xc3\xa3"
+                  "es",
+                  10);
     assert_int_equal(cpv_samples_next(s, &x, &err), 1);
     assert_string_equal(x.key, "c-3");
     assert_int_equal(x.n_members, 2);

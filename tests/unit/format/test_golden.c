@@ -184,12 +184,12 @@ static const struct {
     const char *name;
     void (*damage)(struct cpv_buf *b); /* of "frames" */
 } breaks[] = {
-    {"cut-tail", cut_tail},           {"cut-half", cut_half},
-    {"member", hurt_member},          {"frame-header", hurt_frame_header},
-    {"seek-size", hurt_seek_size},    {"seek-checksum", hurt_seek_checksum},
-    {"index", hurt_index},            {"index-version", raise_version},
-    {"index-counts", claim_members},  {"index-key", rename_key},
-    {"frames-swapped", swap_frames},  {"garbage-behind", garbage_behind},
+    {"cut-tail", cut_tail},          {"cut-half", cut_half},
+    {"member", hurt_member},         {"frame-header", hurt_frame_header},
+    {"seek-size", hurt_seek_size},   {"seek-checksum", hurt_seek_checksum},
+    {"index", hurt_index},           {"index-version", raise_version},
+    {"index-counts", claim_members}, {"index-key", rename_key},
+    {"frames-swapped", swap_frames}, {"garbage-behind", garbage_behind},
 };
 
 /* ---- what must come of it ---- */
@@ -210,7 +210,8 @@ static void describe_reading(struct cpv_buf *out, const char *path)
         uint32_t crc = 0;
 
         for (size_t i = 0; i < sample.n_members; i++)
-            crc = cpv_crc32c(crc, sample.members[i].data.data, sample.members[i].data.size);
+            crc =
+                cpv_crc32c(crc, sample.members[i].data.data, sample.members[i].data.size);
         cpv_buf_printf(out, "read: %s, %zu members, crc32c %08x\n", sample.key,
                        sample.n_members, crc);
         got = 0;

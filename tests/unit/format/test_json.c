@@ -7,7 +7,10 @@
 #include "common/format/json.h"
 
 #define BYTES(literal) cpv_bytes_of(literal, sizeof literal - 1)
-#define ROW(literal)   {(const uint8_t *)literal, sizeof literal - 1} /* in tables */
+#define ROW(literal)                                                                     \
+    {                                                                                    \
+        (const uint8_t *)literal, sizeof literal - 1                                     \
+    } /* in tables */
 
 static void expect_text(struct cpv_buf *b, const char *text)
 {
@@ -49,8 +52,8 @@ static void the_writer_is_canonical(void **state)
 
 static void reals_have_six_decimals(void **state)
 {
-    static const double values[] = {0.0,      -0.0,     1.0 / 3, -1e-9,    -0.0000006,
-                                    INFINITY, -INFINITY, NAN,     1e20,     0.0000005};
+    static const double values[] = {0.0,      -0.0,      1.0 / 3, -1e-9, -0.0000006,
+                                    INFINITY, -INFINITY, NAN,     1e20,  0.0000005};
     struct cpv_buf b = {0};
     struct cpv_json j;
 
@@ -125,9 +128,11 @@ static void the_reader_takes_what_others_write(void **state)
         struct cpv_bytes in;
         const char *out;
     } cases[] = {
-        {ROW(" {\"b\": 1, \"a\" :[1.5,true , null]}\n"), "{\"b\":1,\"a\":[1.5,true,null]}"},
+        {ROW(" {\"b\": 1, \"a\" :[1.5,true , null]}\n"),
+         "{\"b\":1,\"a\":[1.5,true,null]}"},
         {ROW("[NaN, Infinity,-Infinity,{\"x\":NaN}]"), "[null,null,null,{\"x\":null}]"},
-        {ROW("[\"NaN\", \"a\\\"NaN\", \"-Infinity\"]"), "[\"NaN\",\"a\\\"NaN\",\"-Infinity\"]"},
+        {ROW("[\"NaN\", \"a\\\"NaN\", \"-Infinity\"]"),
+         "[\"NaN\",\"a\\\"NaN\",\"-Infinity\"]"},
         {ROW("\xEF\xBB\xBF[1]"), "[1]"},
         {ROW("[\"a\xFFz\"]"), "[\"a\xEF\xBF\xBDz\"]"},
         {ROW("[\"\\ud83d\\ude00 \\ud83d \\ude00 \\uD83Dx\"]"),
@@ -236,7 +241,8 @@ static void utf8_is_told_from_noise(void **state)
 {
     (void)state;
     assert_true(cpv_utf8_valid(BYTES("")));
-    assert_true(cpv_utf8_valid(BYTES("a\xC2\x80\xE0\xA0\x80\xED\x9F\xBF\xF4\x8F\xBF\xBF")));
+    assert_true(
+        cpv_utf8_valid(BYTES("a\xC2\x80\xE0\xA0\x80\xED\x9F\xBF\xF4\x8F\xBF\xBF")));
     assert_false(cpv_utf8_valid(BYTES("\x80")));
     assert_false(cpv_utf8_valid(BYTES("\xE0\x9F\xBF")));
     assert_false(cpv_utf8_valid(BYTES("\xF4\x90\x80\x80")));

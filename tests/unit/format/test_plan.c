@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* plan.h: parts cover all rows, digests follow content alone, caches are never trusted. */
+/* plan.h: parts cover all rows, digests follow content alone, caches are never trusted.
+ */
 #include "tests/unit/format/input_unit.h"
 
 #include <sys/stat.h>
@@ -89,8 +90,9 @@ static void expect_parts_are_the_whole(const struct cpv_rows_params *p)
 
 static void parts_are_the_whole_in_every_format(void **state)
 {
-    static const char tsv[] = "\xEF\xBB\xBFurl\tc\nu1\ta\nbad\nu2\tb\r\n\nu3\tc\nu4\td\nu5\te\n"
-                              "u6\tf\nu7\tg";
+    static const char tsv[] =
+        "\xEF\xBB\xBFurl\tc\nu1\ta\nbad\nu2\tb\r\n\nu3\tc\nu4\td\nu5\te\n"
+        "u6\tf\nu7\tg";
     struct cpv_rows_params p = {.format = CPV_ROWS_TSV, .captions = {url_column, 1}};
 
     (void)state;
@@ -101,7 +103,8 @@ static void parts_are_the_whole_in_every_format(void **state)
     p.path = make_zstd("c", tsv);
     expect_parts_are_the_whole(&p);
     p.format = CPV_ROWS_CSV;
-    p.path = make_text("d", "url,c\nu1,\"a\n\nb\"\nu2,\"x\"y\n\"u3\",\"\"\"\r\n\"\r\nu4,\"open\nu5,z\n");
+    p.path = make_text(
+        "d", "url,c\nu1,\"a\n\nb\"\nu2,\"x\"y\n\"u3\",\"\"\"\r\n\"\r\nu4,\"open\nu5,z\n");
     expect_parts_are_the_whole(&p);
     p = (struct cpv_rows_params){.format = CPV_ROWS_TXT};
     p.path = make_text("e", "\n\nu1\n \nu2\r\n\t\nu3\n\n");
@@ -112,9 +115,10 @@ static void parts_are_the_whole_in_every_format(void **state)
     p.path = make_text("g", "{\"url\":\"u1\"}\n\n{\n{\"url\":\"u2\"}\n");
     expect_parts_are_the_whole(&p);
     p.format = CPV_ROWS_COCO;
-    p.path = make_text("h", "{\"images\":[{\"id\":1,\"coco_url\":\"u1\"},{\"id\":2,\"coco_url\":"
-                            "\"u2\"},3],\"annotations\":[{\"image_id\":2,\"caption\":\"x\"},"
-                            "{\"image_id\":7,\"caption\":\"y\"}]}");
+    p.path = make_text(
+        "h", "{\"images\":[{\"id\":1,\"coco_url\":\"u1\"},{\"id\":2,\"coco_url\":"
+             "\"u2\"},3],\"annotations\":[{\"image_id\":2,\"caption\":\"x\"},"
+             "{\"image_id\":7,\"caption\":\"y\"}]}");
     expect_parts_are_the_whole(&p);
     assert_int_equal(mkdir("folder", 0700), 0);
     (void)make_text("folder/b.jpg", "");
@@ -168,7 +172,8 @@ static void the_digest_is_of_the_lines(void **state)
         "940f4e7173086db3f9321115ed1ef7bfe12b0163ebae3c84654bf966498a5c47";
     static const char second[] =
         "9da8a740577f5aff59313cd7f2c5de8b0e98a822c4d1401316c6d1399f59b4c3";
-    static const char *const texts[] = {"url\tc\nu1\ta\nu2\tb\nu3\tc\n", "url\tc\nu1\ta\nu2\tb\nu3\tc",
+    static const char *const texts[] = {"url\tc\nu1\ta\nu2\tb\nu3\tc\n",
+                                        "url\tc\nu1\ta\nu2\tb\nu3\tc",
                                         "url\tc\r\nu1\ta\r\nu2\tb\r\nu3\tc\r\n"};
     struct cpv_rows_params p = {.format = CPV_ROWS_TSV};
 
@@ -256,7 +261,8 @@ static void a_file_that_changed_since_is_noticed(void **state)
 
 static void bad_rows_are_counted(void **state)
 {
-    struct cpv_rows_params p = {.path = make_text("a.tsv", "url\tc\nu\ta\nu\nu\ta\tb\n\n\tno url\n")};
+    struct cpv_rows_params p = {
+        .path = make_text("a.tsv", "url\tc\nu\ta\nu\nu\ta\tb\n\n\tno url\n")};
     struct cpv_plan *plan = make(&p, 10);
 
     (void)state;
@@ -291,7 +297,8 @@ static int load(struct cpv_plan **out, const struct cpv_rows_params *p, uint64_t
 
 static void a_cache_is_believed_only_if_it_is_right(void **state)
 {
-    struct cpv_rows_params p = {.path = make_text("a.tsv", "url\tc\nu\ta\nu\nu\tb\n")}, q = p;
+    struct cpv_rows_params p = {.path = make_text("a.tsv", "url\tc\nu\ta\nu\nu\tb\n")},
+                           q = p;
     struct cpv_plan *plan = make(&p, 2), *got;
     struct cpv_err err = {0};
     struct cpv_buf file = {0};
@@ -323,7 +330,8 @@ static void a_cache_is_believed_only_if_it_is_right(void **state)
     (void)make_file("cache", file.data, file.size);
     assert_int_equal(load(&got, &p, 2), 1);
     cpv_plan_close(&got);
-    (void)make_text("b.tsv", "url\tc\nu\ta\nu\nu\tb\n"); /* another file of the same size */
+    (void)make_text("b.tsv",
+                    "url\tc\nu\ta\nu\nu\tb\n"); /* another file of the same size */
     assert_int_equal(rename("b.tsv", "a.tsv"), 0);
     assert_int_equal(load(&got, &p, 2), 0);
     cpv_buf_release(&file);

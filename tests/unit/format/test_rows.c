@@ -37,8 +37,8 @@ static void show(struct cpv_buf *b, const struct cpv_row *row)
         cpv_buf_printf(b, "%s%s%s", i ? "|" : " [", row->captions.at[i],
                        i + 1 == row->captions.count ? "]" : "");
     for (size_t i = 0; i < row->n_extra; i++)
-        cpv_buf_printf(b, " {%s%s%s}", row->extra[i].name,
-                       row->extra[i].json ? ":" : "=", row->extra[i].value);
+        cpv_buf_printf(b, " {%s%s%s}", row->extra[i].name, row->extra[i].json ? ":" : "=",
+                       row->extra[i].value);
     cpv_buf_byte(b, '\n');
 }
 
@@ -79,15 +79,16 @@ static void expect(const struct cpv_rows_params *p, const char *rows)
 
 static void tsv_with_a_header(void **state)
 {
-    const struct cpv_rows_params p = {.path = make_text("a.tsv", "caption\turl\tid\n"
-                                                                 "a \"cat\"\thttp://x/1\t7\n"
-                                                                 "  two   words \t http://x/2 \t\n"
-                                                                 "\thttp://x/3\t9\n"
-                                                                 "no url\t\t1\n"
-                                                                 "short\n"
-                                                                 "\n"
-                                                                 "a\tb\tc\td\n"
-                                                                 "last\thttp://x/4\t5"),
+    const struct cpv_rows_params p = {.path = make_text("a.tsv",
+                                                        "caption\turl\tid\n"
+                                                        "a \"cat\"\thttp://x/1\t7\n"
+                                                        "  two   words \t http://x/2 \t\n"
+                                                        "\thttp://x/3\t9\n"
+                                                        "no url\t\t1\n"
+                                                        "short\n"
+                                                        "\n"
+                                                        "a\tb\tc\td\n"
+                                                        "last\thttp://x/4\t5"),
                                       .captions = LIST("caption"),
                                       .extra = LIST("id")};
 
@@ -125,8 +126,10 @@ static void compressed_crlf_and_bom_change_nothing(void **state)
 
 static void numbered_columns_work_with_and_without_a_header(void **state)
 {
-    struct cpv_rows_params p = {
-        .format = CPV_ROWS_TSV, .url = "2", .captions = LIST("1", "3"), .extra = LIST("all")};
+    struct cpv_rows_params p = {.format = CPV_ROWS_TSV,
+                                .url = "2",
+                                .captions = LIST("1", "3"),
+                                .extra = LIST("all")};
 
     (void)state;
     p.path = make_text("a", "one\thttp://x/1\tuno\t5\n");
@@ -134,7 +137,9 @@ static void numbered_columns_work_with_and_without_a_header(void **state)
     p.path = make_text("b", "en\turl\tpt\tn\none\thttp://x/1\tuno\t5\n");
     expect(&p, "0@2 url=http://x/1 [one|uno] {n=5}\n");
     p.header = CPV_ROWS_HEADER_NO;
-    expect(&p, "0@1 url=url [en|pt] {column_4=n}\n1@2 url=http://x/1 [one|uno] {column_4=5}\n");
+    expect(
+        &p,
+        "0@1 url=url [en|pt] {column_4=n}\n1@2 url=http://x/1 [one|uno] {column_4=5}\n");
     p.path = make_text("c", "one\ttwo\n");
     expect(&p, "error: 'c': no column 3, there are 2\n");
 }
@@ -175,16 +180,15 @@ static void csv_follows_rfc_4180(void **state)
     struct cpv_rows_params p = {.captions = LIST("text"), .extra = LIST("n")};
 
     (void)state;
-    p.path = make_text("a.csv",
-                       "url,text,n\r\n"
-                       "http://x/1,\"a, \"\"b\"\"\r\nand c\",\"1\"\r\n"
-                       "\"http://x/2\",plain,\"\"\n"
-                       "http://x/3,stray\"quote,2\n"
-                       "http://x/4,\"text\"behind,2\n"
-                       "http://x/5,short\n"
-                       "http://x/6,\"\n\n\",\"a\nb\"\n"
-                       "http://x/7,\"never closed,7\n"
-                       "http://x/8,fine,8");
+    p.path = make_text("a.csv", "url,text,n\r\n"
+                                "http://x/1,\"a, \"\"b\"\"\r\nand c\",\"1\"\r\n"
+                                "\"http://x/2\",plain,\"\"\n"
+                                "http://x/3,stray\"quote,2\n"
+                                "http://x/4,\"text\"behind,2\n"
+                                "http://x/5,short\n"
+                                "http://x/6,\"\n\n\",\"a\nb\"\n"
+                                "http://x/7,\"never closed,7\n"
+                                "http://x/8,fine,8");
     expect(&p, "0@2 url=http://x/1 [a, \"b\" and c] {n=1}\n"
                "1@4 url=http://x/2 [plain] {n=}\n"
                "2@5 bad: line 5: a quotation mark inside a field\n"
@@ -198,11 +202,14 @@ static void csv_follows_rfc_4180(void **state)
 
 static void csv_records_are_bounded(void **state)
 {
-    struct cpv_rows_params p = {.url = "1", .captions = LIST("2"), .format = CPV_ROWS_CSV,
-                                .header = CPV_ROWS_HEADER_NO, .max_line = 24};
+    struct cpv_rows_params p = {.url = "1",
+                                .captions = LIST("2"),
+                                .format = CPV_ROWS_CSV,
+                                .header = CPV_ROWS_HEADER_NO,
+                                .max_line = 24};
 
     (void)state;
-    p.path = make_text("a", "a,\"34567890\n23456789012\"\n" /* 24 bytes */
+    p.path = make_text("a", "a,\"34567890\n23456789012\"\n"  /* 24 bytes */
                             "b,\"34567890\n234567890123\"\n" /* 25 */
                             "c,d\n");
     expect(&p, "0@1 url=a [34567890 23456789012]\n"
@@ -284,9 +291,10 @@ static void txt_is_a_url_a_line(void **state)
 static void texts_become_valid_and_tidy(void **state)
 {
     const struct cpv_rows_params p = {
-        .path = make_text("a.tsv", "url\tc\n"
-                                   "http://x/\xFF\tbad \xE2\x82 utf\xC2\xA0\xE2\x80\xA8 8\v\n"
-                                   "http://x/ y\t\xE3\x80\x80 \n"),
+        .path =
+            make_text("a.tsv", "url\tc\n"
+                               "http://x/\xFF\tbad \xE2\x82 utf\xC2\xA0\xE2\x80\xA8 8\v\n"
+                               "http://x/ y\t\xE3\x80\x80 \n"),
         .captions = LIST("c")};
 
     (void)state;
@@ -313,17 +321,18 @@ static void hashes_are_checked_for_their_form(void **state)
 static void jsonl_takes_an_object_a_line(void **state)
 {
     const struct cpv_rows_params p = {
-        .path = make_text("a.jsonl",
-                          "{\"url\":\"http://x/1\",\"c\":\"one\",\"n\":1.5,\"o\":{\"b\":NaN}}\n"
-                          "\n"
-                          "{\"url\":\"http://x/2\",\"c\":[\"a\",null,\" b  c \",\"\"]}\n"
-                          "{\"url\":null}\n"
-                          "{\"url\":5}\n"
-                          "{\"url\":\n"
-                          "[1]\n"
-                          "{\"url\":\"x\",\"c\":[1]}\n"
-                          "{\"url\":\"a\\u0000b\"}\n"
-                          "{\"url\":\"http://x/9\",\"c\":\"a\\u0000b\"}\n"),
+        .path = make_text(
+            "a.jsonl",
+            "{\"url\":\"http://x/1\",\"c\":\"one\",\"n\":1.5,\"o\":{\"b\":NaN}}\n"
+            "\n"
+            "{\"url\":\"http://x/2\",\"c\":[\"a\",null,\" b  c \",\"\"]}\n"
+            "{\"url\":null}\n"
+            "{\"url\":5}\n"
+            "{\"url\":\n"
+            "[1]\n"
+            "{\"url\":\"x\",\"c\":[1]}\n"
+            "{\"url\":\"a\\u0000b\"}\n"
+            "{\"url\":\"http://x/9\",\"c\":\"a\\u0000b\"}\n"),
         .captions = LIST("c"),
         .extra = LIST("all")};
 
@@ -371,8 +380,8 @@ static void coco_joins_captions_that_are_anywhere(void **state)
                "7@0 bad: annotations[6]: no image -8\n");
     p.root = ".";
     assert_non_null(strstr(read_all(&p), "1@0 file=3.jpg {image_id:3}"));
-    assert_non_null(strstr(read_all(&p),
-                           "3@0 bad: '../1.jpg': not a path below the root"));
+    assert_non_null(
+        strstr(read_all(&p), "3@0 bad: '../1.jpg': not a path below the root"));
 }
 
 static void karpathy_splits_have_captions_inside(void **state)
@@ -380,7 +389,8 @@ static void karpathy_splits_have_captions_inside(void **state)
     const struct cpv_rows_params p = {
         .path = make_text(
             "dataset_coco.json",
-            "{\"images\": [{\"filepath\": \"val2014\", \"sentids\": [1, 2], \"filename\": "
+            "{\"images\": [{\"filepath\": \"val2014\", \"sentids\": [1, 2], "
+            "\"filename\": "
             "\"a.jpg\", \"imgid\": 0, \"split\": \"test\", \"sentences\": [{\"tokens\": "
             "[\"a\"], \"raw\": \"A man .\", \"sentid\": 1}, {\"raw\": \"A dog.\"}], "
             "\"cocoid\": 391895}], \"dataset\": \"coco\"}"),
@@ -398,8 +408,9 @@ static void json_that_is_not_coco_is_an_error(void **state)
     } cases[] = {
         {"", "error: 'c.json' byte 0: expected '{'; COCO captions are one object\n"},
         {"[1,2]", "error: 'c.json' byte 0: expected '{'; COCO captions are one object\n"},
-        {"{\"a\":1}", "error: 'c.json': no 'images'; expected COCO captions or a Karpathy "
-                      "split\n"},
+        {"{\"a\":1}",
+         "error: 'c.json': no 'images'; expected COCO captions or a Karpathy "
+         "split\n"},
         {"{\"images\":[{}", "error: 'c.json' byte 13: expected ',' or ']'\n"},
         {"{\"images\":[{", "error: 'c.json' byte 12: expected a value\n"},
         {"{\"images\":[\"", "error: 'c.json' byte 12: expected the end of a string\n"},
@@ -455,11 +466,16 @@ static void names_tell_formats(void **state)
     static const struct {
         const char *path;
         cpv_rows_format format;
-    } cases[] = {{"a.tsv", CPV_ROWS_TSV},         {"a.csv.gz", CPV_ROWS_CSV},
-                 {"a.b.txt.zst", CPV_ROWS_TXT},   {"a.jsonl", CPV_ROWS_JSONL},
-                 {"a.json", CPV_ROWS_COCO},       {"x/{00..09}.tar", CPV_ROWS_WEBDATASET},
-                 {"a.tar.zst", CPV_ROWS_WEBDATASET}, {"a.tgz", CPV_ROWS_WEBDATASET},
-                 {"a.parquet", CPV_ROWS_AUTO},    {"/", CPV_ROWS_FOLDER},
+    } cases[] = {{"a.tsv", CPV_ROWS_TSV},
+                 {"a.csv.gz", CPV_ROWS_CSV},
+                 {"a.b.txt.zst", CPV_ROWS_TXT},
+                 {"a.jsonl", CPV_ROWS_JSONL},
+                 {"a.json", CPV_ROWS_COCO},
+                 {"x/{00..09}.tar", CPV_ROWS_WEBDATASET},
+                 {"a.tar.zst", CPV_ROWS_WEBDATASET},
+                 {"a.tgz", CPV_ROWS_WEBDATASET},
+                 {"a.parquet", CPV_ROWS_AUTO},
+                 {"/", CPV_ROWS_FOLDER},
                  {"tsv", CPV_ROWS_AUTO}};
     cpv_rows_format back;
 
@@ -467,7 +483,8 @@ static void names_tell_formats(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(cpv_rows_guess(cases[i].path), cases[i].format);
     for (int f = 0; f < CPV_ROWS_FORMATS; f++) {
-        assert_true(cpv_rows_format_parse(cpv_rows_format_name((cpv_rows_format)f), &back));
+        assert_true(
+            cpv_rows_format_parse(cpv_rows_format_name((cpv_rows_format)f), &back));
         assert_int_equal(back, f);
     }
     assert_false(cpv_rows_format_parse("parquet", &back));
@@ -528,8 +545,10 @@ static void memory_is_constant(void **state)
 static void real_captions_are_read_in_full(void **state)
 {
     const char *data = getenv("CAPIVARA_TEST_DATA");
-    struct cpv_rows_params p = {
-        .format = CPV_ROWS_TSV, .file = "1", .captions = LIST("1"), .header = CPV_ROWS_HEADER_NO};
+    struct cpv_rows_params p = {.format = CPV_ROWS_TSV,
+                                .file = "1",
+                                .captions = LIST("1"),
+                                .header = CPV_ROWS_HEADER_NO};
     struct cpv_err err = {0};
     struct cpv_row row;
     uint64_t n = 0;
@@ -538,7 +557,8 @@ static void real_captions_are_read_in_full(void **state)
     char path[500];
 
     (void)state;
-    (void)snprintf(path, sizeof path, "%s/captions/multi30k/train.en.gz", data ? data : "");
+    (void)snprintf(path, sizeof path, "%s/captions/multi30k/train.en.gz",
+                   data ? data : "");
     if (!data || access(path, R_OK))
         skip();
     p.path = path;

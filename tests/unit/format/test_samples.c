@@ -31,9 +31,8 @@ static struct cpv_buf describe(cpv_samples *s)
     return b;
 }
 
-static struct cpv_samples_report gives(struct cpv_buf *tar,
-                                       const struct cpv_samples_params *params,
-                                       const char *expected)
+static struct cpv_samples_report
+gives(struct cpv_buf *tar, const struct cpv_samples_params *params, const char *expected)
 {
     struct cpv_samples_report report;
     struct cpv_buf got;
@@ -107,9 +106,10 @@ static void repeats(void **state)
     tar_text(&t, "a.txt", "3");
     tar_text(&t, "c.jpg", "4");
     tar_end(&t);
-    (void)gives(&t, NULL,
-                "a(jpg=1) b(jpg=2) !'t.tar': 'a.txt', at byte 2048 of the tar: a sample of "
-                "that key came before");
+    (void)gives(
+        &t, NULL,
+        "a(jpg=1) b(jpg=2) !'t.tar': 'a.txt', at byte 2048 of the tar: a sample of "
+        "that key came before");
     r = gives(&t, &params, "a(jpg=1) b(jpg=2) c(jpg=4)");
     assert_int_equal(r.duplicates, 1);
     cpv_buf_clear(&t);
@@ -259,9 +259,10 @@ static void names_cannot_break_a_message(void **state)
     tar_text(&t, "a\n'b.jpg", "1");
     tar_text(&t, "c.jpg", "2");
     tar_text(&t, "a\n'b.txt", "1");
-    (void)gives(&t, NULL,
-                "a\n'b(jpg=1) c(jpg=2) !'t.tar': 'a\?\?b.txt', at byte 2048 of the tar: a "
-                "sample of that key came before");
+    (void)gives(
+        &t, NULL,
+        "a\n'b(jpg=1) c(jpg=2) !'t.tar': 'a\?\?b.txt', at byte 2048 of the tar: a "
+        "sample of that key came before");
     cpv_buf_release(&t);
 }
 
@@ -270,7 +271,7 @@ static void salvage_of_every_length(void **state)
 {
     struct cpv_samples_params salvage = {.salvage = true};
     struct cpv_samples_report r;
-    struct cpv_buf t = {0}, part, got;
+    struct cpv_buf t = {0}, part = {0}, got;
     cpv_samples *s;
     size_t end;
 
@@ -287,7 +288,8 @@ static void salvage_of_every_length(void **state)
     tar_end(&t);
     for (size_t n = 1; n < t.size; n++) {
         part = (struct cpv_buf){.data = t.data, .size = n};
-        assert_ok(cpv_samples_open_bytes(&s, cpv_buf_view(&part), "t.tar", &salvage, &err));
+        assert_ok(
+            cpv_samples_open_bytes(&s, cpv_buf_view(&part), "t.tar", &salvage, &err));
         got = describe(s);
         r = *cpv_samples_report(s);
         assert_true(strncmp("0(jpg=picture,txt=text) 1(jpg=picture,txt=text) "
@@ -302,7 +304,8 @@ static void salvage_of_every_length(void **state)
         cpv_samples_close(&s);
     }
     part.size = 512 + 3;
-    (void)gives(&part, NULL, "!'t.tar': cut off inside of '0.jpg', at byte 515 of the tar");
+    (void)gives(&part, NULL,
+                "!'t.tar': cut off inside of '0.jpg', at byte 515 of the tar");
     part.size = 100;
     (void)gives(&part, NULL,
                 "!'t.tar': cut off inside of 'a tar header', at byte 100 of the tar");
@@ -343,9 +346,10 @@ static void a_sample_may_be_larger_than_any_block(void **state)
         cpv_samples_close(&s);
     }
     params.max_bytes = BIG;
-    (void)gives(&t, &params,
-                "a(txt=small) !'t.tar': 'b.bin', at byte 1536 of the tar: a sample of more "
-                "than 9437184 bytes");
+    (void)gives(
+        &t, &params,
+        "a(txt=small) !'t.tar': 'b.bin', at byte 1536 of the tar: a sample of more "
+        "than 9437184 bytes");
     cpv_buf_release(&t);
     free(big);
 }

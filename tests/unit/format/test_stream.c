@@ -69,7 +69,8 @@ static void plain_gzip_and_zstd_give_the_same_bytes(void **state)
 
 static void members_and_frames_follow_one_another(void **state)
 {
-    static const uint8_t skippable[] = {0x53, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 'x', 'y', 'z'};
+    static const uint8_t skippable[] = {0x53, 0x2A, 0x4D, 0x18, 3,  0,
+                                        0,    0,    'x',  'y',  'z'};
     static const uint8_t zeros[1024];
     struct cpv_buf b = {0};
 
@@ -182,7 +183,8 @@ static void foreign_bytes_behind_are_refused(void **state)
 
 static void seek_goes_anywhere(void **state)
 {
-    static const uint64_t to[] = {0, 699999, 5, 300000, 300000, 299999, 700000, 1, 650000};
+    static const uint64_t to[] = {0,      699999, 5, 300000, 300000,
+                                  299999, 700000, 1, 650000};
     struct cpv_buf gz = {0}, zst = {0};
     const char *paths[3];
     struct cpv_err err = {0};

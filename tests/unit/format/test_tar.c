@@ -11,11 +11,22 @@ static void our_header_is_what_the_format_says(void **state)
     (void)state;
     cpv_tar_write(h, "000000012", "clip.npy", 01234567);
     assert_string_equal((char *)h, "000000012.clip.npy");
-    assert_memory_equal(h + 100, "0000444\0" "0000000\0" "0000000\0" "00001234567\0"
-                                 "00000000000\0", 48);
+    assert_memory_equal(h + 100,
+                        "0000444\0"
+                        "0000000\0"
+                        "0000000\0"
+                        "00001234567\0"
+                        "00000000000\0",
+                        48);
     assert_int_equal(h[156], '0');
-    assert_memory_equal(h + 257, "ustar\0" "00", 8);
-    assert_memory_equal(h + 329, "0000000\0" "0000000\0", 16);
+    assert_memory_equal(h + 257,
+                        "ustar\0"
+                        "00",
+                        8);
+    assert_memory_equal(h + 329,
+                        "0000000\0"
+                        "0000000\0",
+                        16);
     assert_true(cpv_tar_is_zero(h + 345, 512 - 345));
     assert_int_equal(h[154], 0);
     assert_int_equal(h[155], ' ');
@@ -177,12 +188,23 @@ static void pax_records(void **state)
 
 static void bad_pax_records(void **state)
 {
-    static const char *const bad[] = {
-        "path=a\n",          "10 path=a",      "99 path=a\n",   "8 path=a\n",
-        "0 path=a\n",        "-10 path=a\n",   "10path=a\n",    "10 pathxa\n",
-        "10 size=x\n",       "11 size=-1\n",   "3 =\n",         "99999999999999999999 a=b\n",
-        "10 path=abc\n",     "4 a\n",          "10 path=a\n10", "1 ",
-        "36 size=11111111111111111111111111\n"};
+    static const char *const bad[] = {"path=a\n",
+                                      "10 path=a",
+                                      "99 path=a\n",
+                                      "8 path=a\n",
+                                      "0 path=a\n",
+                                      "-10 path=a\n",
+                                      "10path=a\n",
+                                      "10 pathxa\n",
+                                      "10 size=x\n",
+                                      "11 size=-1\n",
+                                      "3 =\n",
+                                      "99999999999999999999 a=b\n",
+                                      "10 path=abc\n",
+                                      "4 a\n",
+                                      "10 path=a\n10",
+                                      "1 ",
+                                      "36 size=11111111111111111111111111\n"};
     struct cpv_tar_pax p;
 
     (void)state;

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -274,4 +275,43 @@ long net_stat(const struct net_server *s, const char *name)
     at = strstr(text, name);
     assert_non_null(at);
     return strtol(at + strlen(name) + 2, NULL, 10);
+}
+
+/* n times the same path, answered; per-URL results stay in r until it is closed. */
+void net_fetch_all(struct net_run *r, const struct net_server *s, const char *host,
+                   const char *path, size_t n, int ms)
+{
+    char url[300];
+
+    for (size_t i = 0; i < n; i++) {
+        (void)snprintf(url, sizeof url, "http://%s:%d%s?i=%zu", host, s->port, path, i);
+        net_submit(r, i, url);
+    }
+    net_wait(r, n, ms);
+}
+
+void net_expect_all(const struct net_run *r, size_t from, size_t to, cpv_http_status want)
+{
+    for (size_t i = from; i < to; i++)
+        if (r->answers[i].count != 1 || r->answers[i].status != want)
+            fail_msg("URL %zu: %d times %s", i, r->answers[i].count,
+                     cpv_http_status_name(r->answers[i].status));
+}
+
+/* *.ok is the server, *.flaky after two failures, *.temp never; others do not exist. */
+int net_resolve(void *ctx, const char *host, struct cpv_http_addr out[CPV_HTTP_ADDRS])
+{
+    struct net_names *n = ctx;
+    const char *dot = strrchr(host, '.');
+
+    atomic_fetch_add(&n->calls, 1);
+    usleep((unsigned)atomic_load(&n->delay_ms) * 1000);
+    if (atomic_load(&n->broken) || (dot && strcmp(dot, ".temp") == 0))
+        return EAI_AGAIN;
+    if (dot && strcmp(dot, ".flaky") == 0 && atomic_fetch_add(&n->failures, 1) < 2)
+        return EAI_AGAIN;
+    if (!dot || strcmp(dot, ".none") == 0)
+        return EAI_NONAME;
+    out[0] = (struct cpv_http_addr){4, {127, 0, 0, 1}};
+    return 1;
 }

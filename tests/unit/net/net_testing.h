@@ -4,6 +4,7 @@
 #define CPV_TESTS_NET_TESTING_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "common/net/http.h"
@@ -62,5 +63,19 @@ struct net_answer net_get(const struct net_server *s, const struct cpv_http_para
                           const char *path);
 /* A count of /stats of the server. */
 long net_stat(const struct net_server *s, const char *name);
+
+/* That path of the host n times (with another query each), answered within `ms`. */
+void net_fetch_all(struct net_run *r, const struct net_server *s, const char *host,
+                   const char *path, size_t n, int ms);
+/* Answers from ... to - 1 came once each, with that status. */
+void net_expect_all(const struct net_run *r, size_t from, size_t to,
+                    cpv_http_status want);
+
+/* A name service: *.ok is 127.0.0.1, *.flaky is after two failures, *.temp never. */
+struct net_names {
+    atomic_int calls, failures, broken, delay_ms;
+};
+
+cpv_http_resolve net_resolve; /* its ctx: struct net_names */
 
 #endif

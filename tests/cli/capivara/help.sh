@@ -1,0 +1,14 @@
+capivara --help
+capivara help >again
+capivara --help | cmp - again
+for c in run status inspect cat verify export index gc; do
+    capivara $c --help >one
+    capivara help $c | cmp - one
+    head -1 one
+    capivara $c --man | grep -q '^\.SH EXIT STATUS$'
+done
+capivara --man | grep -q '^\.SH COMMANDS$'
+capivara --completion | bash -n
+capivara --version | grep -qx 'capivara [0-9][0-9.]*'
+capivara fetch --help >one
+capivara-fetch --help | cmp - one
