@@ -42,6 +42,17 @@ serve() { # serve FOLDER
     port=$(cat "$home/port")
 }
 
+# kill -9 for every process of a session: the driver and the stage it has started
+kill_session() { # kill_session LEADER
+    local stat
+    for p in /proc/[0-9]*; do
+        { read -r stat <"$p/stat"; } 2>/dev/null || continue
+        # shellcheck disable=SC2086  # behind the name: state, parent, group, session
+        set -- "$1" ${stat##*) }
+        [ "$5" != "$1" ] || kill -9 "${p#/proc/}" 2>/dev/null || true
+    done
+}
+
 # --- something to fetch ------------------------------------------------------------------
 make_list() { # photographs: their names are their captions
     printf 'url\tcaption_1\tcaption_2\tcaption_3\tcaption_4\tcaption_5\tid\n'
@@ -59,23 +70,26 @@ if [ -n "$photos" ]; then
     say "1. A list of the photographs in $photos, served on this machine"
     serve "$photos"
     make_list >"$world/captions.tsv"
-    # The same configuration with smaller parts: there are fewer images.
-    settings=(--set fetch.rows_per_part=25 --set fetch.image_size=256)
+    # The same configuration with smaller parts, because there are fewer images.
+    config=$home/corpus.yaml
+    { echo "base: $root/demo"
+      sed -e 's/rows_per_part: .*/rows_per_part: 25/' -e 's/image_size: .*/image_size: 256/' \
+          "$root/demo/corpus.yaml"; } >"$config"
 else
     say "1. Drawing $scenes scenes with captions, and a server that misbehaves now and then"
     serve "$world"
     "$build/demo/capivara-demo-scenes" --scenes "$scenes" --heldout $((scenes / 10)) \
         --seed 1 --part 250 --misbehave --grid "$world/grid.png" \
         --url-base "http://127.0.0.1:$port/" "$world"
-    settings=()
 fi
 rows=$(($(wc -l <"$world/captions.tsv") - 1))
 echo "the list: $world/captions.tsv ($rows rows)"
 
 # --- run, kill, run again ------------------------------------------------------------------
-say "2. capivara run demo/corpus.yaml, killed half-way with kill -9"
-setsid "$capivara" run "$config" "${settings[@]}" --threads 1 &
+say "2. capivara run ${config#"$root/"}, killed half-way with kill -9"
+setsid "$capivara" run "$config" --threads 1 &
 run=$!
+disown $run # the shell need not report its death
 want=$(((rows + 249) / 250 / 2))
 [ -z "$photos" ] || want=2
 for _ in $(seq 2000); do
@@ -84,13 +98,12 @@ for _ in $(seq 2000); do
     kill -0 $run 2>/dev/null || break
     sleep 0.01
 done
-kill -9 -- -$run 2>/dev/null || true
-wait $run 2>/dev/null && echo "(it was faster than the kill)" || true
-# A child of the driver's may be in a group of its own; it goes with its parent.
+kill_session $run
+while kill -0 $run 2>/dev/null; do sleep 0.01; done
 echo "killed; finished so far: $(ls "$corpus"/fetch/[0-9]*.tar.zst 2>/dev/null | wc -l) parts"
 
 say "3. The same command again: it goes on where it was"
-"$capivara" run "$config" "${settings[@]}"
+"$capivara" run "$config"
 
 # --- what came of it -------------------------------------------------------------------------
 say "4. Every byte verified"

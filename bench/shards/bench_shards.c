@@ -5,11 +5,13 @@
  *     bench_shards make FOLDER SHARDS SAMPLES [JPEGS]   JPEGS: a folder of pictures to
  *                                       use in turn; without: 40 KB of noise each
  *     bench_shards export FOLDER OUT    plain tars of them
- *     bench_shards read AHEAD FILE ...  one line: samples, bytes, seconds, samples/s
+ *     bench_shards read AHEAD FILE ...  one line: samples, bytes, seconds, samples/s,
+ *                                       CPU seconds
  */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "common/base/file.h"
@@ -145,11 +147,20 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static double cpu_seconds(void)
+{
+    struct rusage u;
+
+    (void)getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
 static int read_all(int argc, char **argv, struct cpv_err *err)
 {
     struct cpv_samples_params params = {.read_ahead = (int)strtol(argv[2], NULL, 10)};
     unsigned long long samples = 0, bytes = 0;
-    double start = now(), took;
+    double start = now(), cpu = cpu_seconds(), took;
 
     for (int i = 3; i < argc; i++) {
         struct cpv_sample sample;
@@ -167,7 +178,8 @@ static int read_all(int argc, char **argv, struct cpv_err *err)
             return got;
     }
     took = now() - start;
-    printf("%llu %llu %.4f %.0f\n", samples, bytes, took, (double)samples / took);
+    printf("%llu %llu %.4f %.0f %.4f\n", samples, bytes, took, (double)samples / took,
+           cpu_seconds() - cpu);
     return CPV_OK;
 }
 

@@ -141,15 +141,6 @@ int cpv_jpeg_to_rows(struct cpv_jpeg_reader *r, const struct cpv_image_source *s
                      const struct cpv_row_sink *sink, struct cpv_verdict *v,
                      struct cpv_err *err);
 
-/* The fast way for the usual file. !*done: not a usual one, or not a flawless one;
- * what is in the canvas is then worth nothing. */
-struct cpv_jpeg_baseline;
-int cpv_jpeg_baseline_open(struct cpv_jpeg_baseline **out, struct cpv_err *err);
-void cpv_jpeg_baseline_close(struct cpv_jpeg_baseline **j);
-int cpv_jpeg_baseline_to_canvas(struct cpv_jpeg_baseline *j,
-                                const struct cpv_image_source *s, struct cpv_canvas *c,
-                                bool *done, struct cpv_err *err);
-
 struct cpv_jpeg_writer;
 int cpv_jpeg_writer_open(struct cpv_jpeg_writer **out, struct cpv_err *err);
 void cpv_jpeg_writer_close(struct cpv_jpeg_writer **w);

@@ -17,7 +17,6 @@
 #include "common/image/private.h"
 
 struct cpv_image_worker {
-    struct cpv_jpeg_baseline *jpeg_baseline;
     struct cpv_jpeg_reader *jpeg_reader;
     struct cpv_jpeg_writer *jpeg_writer;
     struct cpv_canvas canvas;
@@ -32,9 +31,7 @@ int cpv_image_worker_open(cpv_image_worker **out, struct cpv_err *err)
     *out = NULL;
     if (!w)
         return cpv_fail_memory(err);
-    rc = cpv_jpeg_baseline_open(&w->jpeg_baseline, err);
-    if (rc == CPV_OK)
-        rc = cpv_jpeg_reader_open(&w->jpeg_reader, err);
+    rc = cpv_jpeg_reader_open(&w->jpeg_reader, err);
     if (rc == CPV_OK)
         rc = cpv_jpeg_writer_open(&w->jpeg_writer, err);
     if (rc != CPV_OK)
@@ -47,7 +44,6 @@ void cpv_image_worker_close(cpv_image_worker **w)
 {
     if (!*w)
         return;
-    cpv_jpeg_baseline_close(&(*w)->jpeg_baseline);
     cpv_jpeg_reader_close(&(*w)->jpeg_reader);
     cpv_jpeg_writer_close(&(*w)->jpeg_writer);
     cpv_canvas_release(&(*w)->canvas);
@@ -185,14 +181,9 @@ static int draw(cpv_image_worker *w, const struct cpv_image_source *s,
 {
     struct cpv_row_sink rows = {&w->canvas, canvas_begin_rows, canvas_row};
     struct cpv_row_sink *sink = w->canvas.check_only ? NULL : &rows;
-    bool done;
-    int rc;
 
     switch (s->info->kind) {
     case CPV_IMAGE_JPEG:
-        rc = cpv_jpeg_baseline_to_canvas(w->jpeg_baseline, s, &w->canvas, &done, err);
-        if (rc != CPV_OK || done)
-            return rc;
         return cpv_jpeg_to_canvas(w->jpeg_reader, s, &w->canvas, sink, v, err);
     case CPV_IMAGE_PNG:
         return cpv_png_to_rows(s, sink, &w->scratch, v, err);

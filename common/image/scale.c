@@ -81,6 +81,13 @@ static void round_window(const struct cpv_window *w, int16_t *out, uint32_t *sta
     memmove(out, out + first, *used * sizeof *out);
 }
 
+static bool same_spec(const struct cpv_axis_spec *a, const struct cpv_axis_spec *b)
+{
+    return a->filter == b->filter && a->have == b->have && a->extent == b->extent &&
+           a->full == b->full && a->from == b->from && a->step == b->step &&
+           a->count == b->count;
+}
+
 /* `multiple`: 2 for columns; 8 for rows, where 4 taps are enough if they are. */
 static int axis_begin(struct cpv_axis *axis, const struct cpv_axis_spec *spec,
                       uint32_t multiple, struct cpv_err *err)
@@ -91,6 +98,9 @@ static int axis_begin(struct cpv_axis *axis, const struct cpv_axis_spec *spec,
     int16_t *rounded;
 
     assert(spec->count > 0 && spec->have > 0 && spec->full > 0);
+    if (same_spec(spec, &axis->made))
+        return CPV_OK;
+    axis->made.count = 0; /* nothing, should memory run out */
     axis->count = spec->count;
     axis->taps = (uint32_t)((widest + multiple - 1) / multiple * multiple);
     if (multiple == 8 && widest <= 4)
@@ -116,6 +126,7 @@ static int axis_begin(struct cpv_axis *axis, const struct cpv_axis_spec *spec,
         if (axis->used[i] != 1 || axis->start[i] != axis->start[0] + i)
             axis->identity = false;
     }
+    axis->made = *spec;
     return CPV_OK;
 }
 
@@ -187,6 +198,7 @@ void cpv_scaler_release(struct cpv_scaler *s)
 {
     cpv_buf_release(&s->x.memory);
     cpv_buf_release(&s->y.memory);
+    s->x.made.count = s->y.made.count = 0;
     cpv_buf_release(&s->ring_memory);
     cpv_buf_release(&s->line_memory);
 }

@@ -47,11 +47,12 @@ void cpv_axis_window(const struct cpv_axis_spec *a, uint32_t i, struct cpv_windo
 enum { CPV_SCALE_BITS = 14, CPV_SCALE_FRACTION = 6 };
 
 struct cpv_axis {
-    uint32_t count;   /* outputs */
-    uint32_t taps;    /* weights stored for each, unused ones 0 */
-    uint32_t *start;  /* [count], rising */
-    uint32_t *used;   /* [count] of taps */
-    int16_t *weights; /* [count][taps], in 1 / 2^14 */
+    struct cpv_axis_spec made; /* what the rest was computed for: often again the same */
+    uint32_t count;            /* outputs */
+    uint32_t taps;             /* weights stored for each, unused ones 0 */
+    uint32_t *start;           /* [count], rising */
+    uint32_t *used;            /* [count] of taps */
+    int16_t *weights;          /* [count][taps], in 1 / 2^14 */
     bool identity;
     struct cpv_buf memory;
 };

@@ -155,8 +155,48 @@ __attribute__((target("avx2"))) static void avx2_columns(const uint8_t *const *r
     }
 }
 
+/* Four outputs of 4 taps: partial sums (p p q q | r r s s). */
+__attribute__((target("avx2"))) static inline __m256i
+four_short(const int16_t *line, const uint32_t *start, const int16_t *weights)
+{
+    __m128i p = _mm_loadl_epi64((const __m128i *)(const void *)(line + start[0]));
+    __m128i q = _mm_loadl_epi64((const __m128i *)(const void *)(line + start[1]));
+    __m128i r = _mm_loadl_epi64((const __m128i *)(const void *)(line + start[2]));
+    __m128i s = _mm_loadl_epi64((const __m128i *)(const void *)(line + start[3]));
+    __m256i samples = _mm256_inserti128_si256(
+        _mm256_castsi128_si256(_mm_unpacklo_epi64(p, q)), _mm_unpacklo_epi64(r, s), 1);
+
+    return _mm256_madd_epi16(samples,
+                             _mm256_loadu_si256((const __m256i *)(const void *)weights));
+}
+
+__attribute__((target("avx2"))) static void
+avx2_rows(const int16_t *line, const uint32_t *start, const int16_t *weights,
+          uint32_t taps, uint32_t count, uint8_t *out)
+{
+    const __m256i half = _mm256_set1_epi32(1 << (ROW_SHIFT - 1));
+
+    if (taps != 4) {
+        sse2_rows(line, start, weights, taps, count, out);
+        return;
+    }
+    for (uint32_t i = 0; i < count; i += 8, weights += 32) {
+        __m256i a = four_short(line, start + i, weights);
+        __m256i b = four_short(line, start + i + 4, weights + 16);
+        __m256i sums = _mm256_add_epi32(_mm256_hadd_epi32(a, b), half); /* 0145 2367 */
+        __m256i words = _mm256_srai_epi32(sums, ROW_SHIFT);
+        __m256i bytes;
+
+        words = _mm256_packs_epi32(words, words);
+        bytes = _mm256_packus_epi16(words, words);
+        _mm_storel_epi64((__m128i *)(void *)(out + i),
+                         _mm_unpacklo_epi16(_mm256_castsi256_si128(bytes),
+                                            _mm256_extracti128_si256(bytes, 1)));
+    }
+}
+
 static const struct cpv_scale_kernels sse2 = {"sse2", sse2_columns, sse2_rows};
-static const struct cpv_scale_kernels avx2 = {"avx2", avx2_columns, sse2_rows};
+static const struct cpv_scale_kernels avx2 = {"avx2", avx2_columns, avx2_rows};
 
 const struct cpv_scale_kernels *cpv_scale_nth(unsigned i)
 {

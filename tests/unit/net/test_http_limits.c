@@ -154,7 +154,7 @@ static void endless_waits_end(void **state)
 {
     struct cpv_http_params p;
     struct net_run r;
-    int64_t begun = cpv_clock_ms();
+    int64_t begun = cpv_clock_ms(), took;
 
     (void)state;
     net_params(&p);
@@ -163,7 +163,9 @@ static void endless_waits_end(void **state)
     p.retry_after_max_ms = 100;
     net_run_open(&r, &p, 200);
     net_fetch_all(&r, &server, "127.0.0.1", "/status/503?retry_after=60", 200, 3000);
-    assert_in_range(cpv_clock_ms() - begun, 100, 800);
+    took = cpv_clock_ms() - begun;
+    if (took < 100 || took > 1500)
+        fail_msg("%lld ms", (long long)took);
     for (size_t i = 0; i < 200; i++)
         assert_true(r.answers[i].transient);
     net_run_close(&r);
@@ -287,13 +289,13 @@ static void a_pause_for_memory_is_no_timeout(void **state)
 
     (void)state;
     net_params(&p);
-    p.memory_budget = 400000;
+    p.memory_budget = 9000000;
     p.retries = 0;
     p.timeout_ms = 300;
     p.low_speed_ms = 150;
     net_run_open(&r, &p, 8);
     r.hold_ms = 200;
-    net_fetch_all(&r, &server, "127.0.0.1", "/large.bin", 8, 8000);
+    net_fetch_all(&r, &server, "127.0.0.1", "/big/8000000", 8, 8000);
     net_expect_all(&r, 0, 8, CPV_HTTP_OK);
     net_run_close(&r);
 }

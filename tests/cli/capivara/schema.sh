@@ -1,0 +1,31 @@
+. "$CASE/common.inc"
+# schemas/pipeline.yaml has every key that the programs have, with its default.
+schema=$ROOT/schemas/pipeline.yaml
+
+# Dotted keys of a configuration in block style, sorted.
+keys() {
+    sed 's/ *#.*//; /^ *$/d' "$1" | awk '
+        { match($0, /^ */); depth = RLENGTH / 2; sub(/^ */, ""); split($0, part, ":")
+          name[depth] = part[1]; path = name[0]
+          for (i = 1; i <= depth; i++) path = path "." name[i]
+          if ($0 !~ /: *$/) print path }' | LC_ALL=C sort
+}
+
+capivara fetch --print-config >fetch.defaults
+printf 'shard:\n  train:\n    shuffle: true\n' >set.yaml
+capivara shard --config set.yaml --print-config >shard.defaults
+keys "$schema" >have
+{ keys fetch.defaults; keys shard.defaults; } | LC_ALL=C sort -u >want
+same want have
+
+# And with the values of the defaults, but for the two that have none.
+for stage in fetch shard; do
+    sed 's/^corpus: my-corpus/corpus: null/; s/^  path: images.tsv/  path: null/' "$schema" >asked.yaml
+    capivara $stage --config asked.yaml --print-config >with
+    same $stage.defaults with
+done
+
+# As it is, it is a configuration whose paths are found beside it.
+cp "$schema" mine.yaml
+printf 'url\tcaption\n' >images.tsv
+expect 0 '*' capivara run mine.yaml --set input.captions=caption --keep-going --dry-run
