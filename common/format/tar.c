@@ -35,25 +35,33 @@ static void put_octal(uint8_t *to, unsigned digits, uint64_t v)
     assert(v == 0);
 }
 
-/* The sum of all bytes, those of the checksum itself taken as spaces. */
-static void sum_block(const uint8_t *block, uint32_t *plain, int32_t *with_sign)
+/* The sum of all bytes, those of the checksum itself taken as blanks. */
+static uint32_t sum_block(const uint8_t *block)
 {
-    *plain = 0;
-    *with_sign = 0;
-    for (unsigned i = 0; i < CPV_TAR_BLOCK; i++) {
-        uint8_t b = i >= AT_SUM && i < AT_SUM + SUM_SIZE ? ' ' : block[i];
+    uint32_t sum = SUM_SIZE * ' ';
 
-        *plain += b;
-        *with_sign += (int8_t)b;
-    }
+    for (unsigned i = 0; i < CPV_TAR_BLOCK; i++)
+        sum += block[i];
+    for (unsigned i = AT_SUM; i < AT_SUM + SUM_SIZE; i++)
+        sum -= block[i];
+    return sum;
+}
+
+/* The same of signed bytes, as some old programs had it. */
+static int32_t sum_signed(const uint8_t *block)
+{
+    int32_t sum = SUM_SIZE * ' ';
+
+    for (unsigned i = 0; i < CPV_TAR_BLOCK; i++)
+        if (i < AT_SUM || i >= AT_SUM + SUM_SIZE)
+            sum += (int8_t)block[i];
+    return sum;
 }
 
 void cpv_tar_write(uint8_t out[CPV_TAR_BLOCK], const char *key, const char *ext,
                    uint64_t size)
 {
     size_t key_size = strlen(key), ext_size = strlen(ext);
-    uint32_t sum;
-    int32_t unused;
 
     assert(key_size + 1 + ext_size < NAME_SIZE);
     memset(out, 0, CPV_TAR_BLOCK);
@@ -72,8 +80,7 @@ void cpv_tar_write(uint8_t out[CPV_TAR_BLOCK], const char *key, const char *ext,
            8);
     put_octal(out + AT_DEVMAJOR, 7, 0);
     put_octal(out + AT_DEVMINOR, 7, 0);
-    sum_block(out, &sum, &unused);
-    put_octal(out + AT_SUM, 6, sum);
+    put_octal(out + AT_SUM, 6, sum_block(out));
     out[AT_SUM + 7] = ' ';
 }
 
@@ -164,16 +171,12 @@ static void join_name(struct cpv_tar_head *out, const uint8_t *block)
 const char *cpv_tar_read(struct cpv_tar_head *out, const uint8_t block[CPV_TAR_BLOCK])
 {
     uint64_t said;
-    uint32_t sum;
-    int32_t with_sign;
     const char *why;
     size_t n;
 
-    sum_block(block, &sum, &with_sign);
     if (!get_octal(block + AT_SUM, SUM_SIZE, &said))
         return "no tar header";
-    /* Some old programs added signed bytes. */
-    if (said != sum && (with_sign < 0 || said != (uint32_t)with_sign))
+    if (said != sum_block(block) && (int64_t)said != sum_signed(block))
         return "a tar header with a wrong checksum";
     if ((why = get_size(block + AT_SIZE, 12, &out->size)))
         return why;

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "common/base/clock.h"
 #include "common/base/sys.h"
 
 enum {
@@ -493,6 +494,7 @@ void xfer_collect(cpv_http *h)
     CURLMsg *m;
     int left;
 
+    h->now = cpv_clock_ms(); /* what they ask us to wait counts from here */
     while ((m = curl_multi_info_read(h->multi, &left))) {
         char *x = NULL;
         CURLcode rc = m->data.result;

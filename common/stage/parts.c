@@ -14,6 +14,7 @@
  */
 #include "common/stage/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -384,26 +385,29 @@ static int meet_existing(struct cpv_run *run, struct cpv_part *part, struct cpv_
 {
     struct cpv_part_state *s = part->state;
     uint8_t digest[CPV_SHA256_SIZE];
+    struct stat st;
     int rc = digest_of_file(s->shard_path, digest, err);
 
     if (rc)
         return rc;
     if (memcmp(digest, part->record.shard.sha256, sizeof digest) == 0)
         return 1;
-    if (cpv_file_exists(s->record_path)) {
+    if (cpv_sys.stat(s->record_path, &st) == 0) {
         cpv_log_warning(run->log,
                         "part %05u: another process committed it with other bytes; "
                         "that one stays, this one is discarded",
                         part->number);
         return 0;
     }
+    if (errno != ENOENT) /* not knowing is no reason to remove what may be committed */
+        return cpv_fail_sys(err, errno, "cannot look at '%s'", s->record_path);
     cpv_log_warning(run->log,
                     "part %05u: removed a shard without a record, left by a run that was "
                     "cut off, with other bytes; run again",
                     part->number);
     count(run, &run->state->busy);
     if (cpv_sys.unlink(s->shard_path) < 0)
-        return cpv_fail(err, CPV_E_IO, "cannot remove '%s'", s->shard_path);
+        return cpv_fail_sys(err, errno, "cannot remove '%s'", s->shard_path);
     return 0;
 }
 
@@ -443,22 +447,46 @@ static void write_stats(struct cpv_run *run, const struct cpv_part *part,
     cpv_buf_release(&text);
 }
 
+static int commit_record(cpv_draft **draft, const struct cpv_record *r,
+                         struct cpv_err *err)
+{
+    struct cpv_buf text = {0};
+    int rc = cpv_record_encode(r, &text, err);
+
+    if (!rc) {
+        cpv_draft_write(*draft, text.data, text.size);
+        rc = cpv_draft_commit(draft, NULL, err); /* one that is there is the same */
+    }
+    cpv_buf_release(&text);
+    return rc;
+}
+
+/*
+ * The record's draft is opened first: its lock spans both renames. So who finds a shard
+ * without a record, and holds this lock, knows that nobody is about to write one.
+ */
 static int publish(struct cpv_run *run, struct cpv_part *part, struct cpv_bytes stats,
                    bool *committed, struct cpv_err *err)
 {
+    cpv_draft *draft = NULL;
     bool existed = false;
-    int rc = cpv_shard_commit(&part->writer, &part->record.shard, &existed, err);
+    int rc = cpv_draft_open(&draft, part->state->record_path, err), go_on = 1;
 
-    if (!rc && existed) {
-        rc = meet_existing(run, part, err);
-        if (rc <= 0)
-            return rc;
-        rc = CPV_OK;
+    if (rc == CPV_E_BUSY) {
+        cpv_log_info(run->log, "part %05u is being committed by another process; skipped",
+                     part->number);
+        count(run, &run->state->busy);
+        return CPV_OK;
     }
     if (!rc)
-        rc = cpv_record_commit(part->state->record_path, &part->record, &existed, err);
-    if (rc)
-        return rc;
+        rc = cpv_shard_commit(&part->writer, &part->record.shard, &existed, err);
+    if (!rc && existed)
+        go_on = meet_existing(run, part, err);
+    if (!rc && go_on > 0)
+        rc = commit_record(&draft, &part->record, err);
+    cpv_draft_discard(&draft);
+    if (rc || go_on <= 0)
+        return rc ? rc : go_on;
     write_stats(run, part, stats);
     *committed = true;
     return CPV_OK;

@@ -270,6 +270,46 @@ static void test_a_newer_revision_replaces_a_part(void **state)
     assert_non_null(strstr(incremental, "INSERT INTO parts VALUES('fetch',0,1,"));
     (void)update(w, true);
     assert_string_equal(incremental, dump(w));
+    assert_int_equal(w->warnings.size, 0); /* replaced, not made anew as damaged */
+}
+
+static void test_what_a_sample_lacks_is_null(void **state)
+{
+    struct world *w = *state;
+    const char *row, *end;
+
+    add_part(w, "fetch", 2, 0, 10);
+    (void)update(w, false);
+    row = strstr(dump(w), "'fetch',2,2,'000200002',0,2,");
+    assert_non_null(row);
+    assert_non_null(end = strchr(row, '\n'));
+    assert_null(memmem(row, (size_t)(end - row), "NULL", 4));
+    assert_non_null(memmem(row, (size_t)(end - row), "'jpg'", 5));
+    row = strstr(dump(w), "'fetch',2,3,'000200003',0,1,"); /* the next has no image */
+    assert_non_null(row);
+    assert_non_null(end = strchr(row, '\n'));
+    assert_non_null(memmem(row, (size_t)(end - row), ",NULL,NULL,NULL,NULL);", 22));
+}
+
+static void test_a_record_that_does_not_fit_its_shard_is_bad(void **state)
+{
+    struct world *w = *state;
+    struct cpv_buf text = {0};
+    struct cpv_err err = {0};
+    char *at;
+
+    add_part(w, "fetch", 0, 0, 10);
+    assert_int_equal(cpv_file_read(path_of(w, "fetch/00000.json"), 1 << 20, &text, &err),
+                     CPV_OK);
+    assert_non_null(cpv_buf_cstr(&text));
+    assert_non_null(at = strstr((char *)text.data, "\"samples\":10"));
+    at[11] = '1';
+    assert_int_equal(
+        cpv_file_replace(path_of(w, "fetch/00000.json"), cpv_buf_view(&text), &err),
+        CPV_OK);
+    cpv_buf_release(&text);
+    assert_int_equal(update(w, false).bad, 1);
+    assert_true(warned(w, "is not the shard of its record"));
 }
 
 static void test_parts_that_are_gone_leave(void **state)
@@ -623,6 +663,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_incremental_equals_rebuilt),
         TEST(test_a_newer_revision_replaces_a_part),
+        TEST(test_what_a_sample_lacks_is_null),
+        TEST(test_a_record_that_does_not_fit_its_shard_is_bad),
         TEST(test_parts_that_are_gone_leave),
         TEST(test_a_bad_shard_is_left_out),
         TEST(test_a_record_of_another_part_is_bad),

@@ -224,6 +224,37 @@ static void two_wounds(void **state)
     cpv_buf_release(&file);
 }
 
+/* Read before the frame's own checksum comes into sight, only the member's CRC tells. */
+static void a_read_from_the_middle_of_a_frame_is_checked(void **state)
+{
+    uint8_t jpg[FIXTURE_JPG_MAX];
+    struct cpv_bytes data = fixture_jpg(jpg, 2, 4000);
+    struct cpv_sample sample;
+    struct cpv_buf file;
+    cpv_arena *mem;
+    cpv_shard *s;
+    uint8_t *hit;
+
+    (void)state;
+    make_shard("middle.tar.zst", 64, 4000, NULL, NULL);
+    file = slurp("middle.tar.zst");
+    assert_true(file.size > 250000); /* more than the reader takes at once */
+    assert_non_null(hit = memmem(file.data, file.size, data.data, data.size));
+    hit[1000] ^= 1;
+    spill("middle", cpv_buf_view(&file));
+    assert_ok(cpv_arena_open(&mem, 0, &err));
+    assert_ok(cpv_shard_open(&s, "middle", &err));
+    assert_ok(cpv_shard_read(s, 1, NULL, mem, &sample, &err));
+    assert_fixture(&sample, 1, 4000);
+    assert_int_equal(cpv_shard_read(s, 2, NULL, mem, &sample, &err), CPV_E_CORRUPT);
+    assert_string_equal(err.text, "'middle': '000000002.jpg' has a wrong checksum");
+    assert_ok(cpv_shard_read(s, 2, "json", mem, &sample, &err));
+    assert_int_equal(cpv_shard_read(s, 63, NULL, mem, &sample, &err), CPV_E_CORRUPT);
+    cpv_shard_close(&s);
+    cpv_arena_close(&mem);
+    cpv_buf_release(&file);
+}
+
 static void a_file_that_never_was_one(void **state)
 {
     struct told told = {0};
@@ -311,6 +342,7 @@ int main(void)
         cmocka_unit_test(every_byte_counts),
         cmocka_unit_test(every_length_counts),
         cmocka_unit_test(two_wounds),
+        cmocka_unit_test(a_read_from_the_middle_of_a_frame_is_checked),
         cmocka_unit_test(a_file_that_never_was_one),
         cmocka_unit_test(exports_for_others),
         cmocka_unit_test(a_damaged_shard_is_not_exported),

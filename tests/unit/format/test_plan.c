@@ -3,6 +3,7 @@
  */
 #include "tests/unit/format/input_unit.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "common/base/file.h"
@@ -196,6 +197,64 @@ static void the_digest_is_of_the_lines(void **state)
     }
 }
 
+/* Of "u1\nu2\n": lines that are no rows leave no trace. */
+static void blank_lines_are_in_no_digest(void **state)
+{
+    struct cpv_rows_params p = {.format = CPV_ROWS_TXT};
+    struct cpv_plan *plan;
+    char hex[CPV_SHA256_HEX];
+
+    (void)state;
+    p.path = make_text("a", "\nu1\n \t\n\nu2\n\n");
+    plan = make(&p, 10);
+    cpv_hex(hex, plan->parts[0].sha256, 32);
+    assert_string_equal(
+        hex, "9817499bfd92d44502b30a383f35ffa91dd38283d3f4dcc2354bb2a945152878");
+    cpv_plan_close(&plan);
+}
+
+/* Also in the middle of a line that is too long for the window: all of it counts. */
+static void a_change_in_a_long_line_counts(void **state)
+{
+    enum { SIZE = 5 << 20 };
+    static const size_t places[] = {0, 2999, 3001, 1 << 20, (3 << 20) + 17, SIZE - 1};
+    struct cpv_rows_params p = {.format = CPV_ROWS_TXT, .max_line = 3000};
+    uint8_t first[CPV_SHA256_SIZE];
+    struct cpv_buf b = {0};
+
+    (void)state;
+    for (size_t i = 0; i < 7; i++) {
+        struct cpv_plan *plan;
+
+        cpv_buf_clear(&b);
+        memset(cpv_buf_reserve(&b, SIZE), 'a', SIZE);
+        b.size = SIZE;
+        if (i)
+            b.data[places[i - 1]] = 'b';
+        cpv_buf_str(&b, "\r\nu2\n");
+        p.path = make_file("long", b.data, b.size);
+        plan = make(&p, 10);
+        assert_int_equal(plan->rows, 2);
+        assert_int_equal(plan->bad, 1);
+        if (i == 0)
+            memcpy(first, plan->parts[0].sha256, sizeof first);
+        else
+            assert_memory_not_equal(first, plan->parts[0].sha256, sizeof first);
+        cpv_plan_close(&plan);
+    }
+    b.data[SIZE - 1] = 'a'; /* LF for CRLF: the same */
+    b.size = SIZE;
+    cpv_buf_str(&b, "\nu2\n");
+    p.path = make_file("long", b.data, b.size);
+    {
+        struct cpv_plan *plan = make(&p, 10);
+
+        assert_memory_equal(first, plan->parts[0].sha256, sizeof first);
+        cpv_plan_close(&plan);
+    }
+    cpv_buf_release(&b);
+}
+
 static void any_change_changes_its_part_alone(void **state)
 {
     static const struct {
@@ -302,6 +361,8 @@ static void a_cache_is_believed_only_if_it_is_right(void **state)
     struct cpv_plan *plan = make(&p, 2), *got;
     struct cpv_err err = {0};
     struct cpv_buf file = {0};
+    struct timespec times[2];
+    struct stat st;
 
     (void)state;
     assert_int_equal(load(&got, &p, 2), 0); /* none yet */
@@ -332,6 +393,9 @@ static void a_cache_is_believed_only_if_it_is_right(void **state)
     cpv_plan_close(&got);
     (void)make_text("b.tsv",
                     "url\tc\nu\ta\nu\nu\tb\n"); /* another file of the same size */
+    assert_int_equal(stat("a.tsv", &st), 0);
+    times[0] = times[1] = st.st_mtim; /* ... and of the same time */
+    assert_int_equal(utimensat(AT_FDCWD, "b.tsv", times, 0), 0);
     assert_int_equal(rename("b.tsv", "a.tsv"), 0);
     assert_int_equal(load(&got, &p, 2), 0);
     cpv_buf_release(&file);
@@ -384,6 +448,8 @@ int main(void)
         cmocka_unit_test(parts_are_the_whole_in_every_format),
         cmocka_unit_test(parts_hold_across_windows),
         cmocka_unit_test(the_digest_is_of_the_lines),
+        cmocka_unit_test(blank_lines_are_in_no_digest),
+        cmocka_unit_test(a_change_in_a_long_line_counts),
         cmocka_unit_test(any_change_changes_its_part_alone),
         cmocka_unit_test(a_file_that_changed_since_is_noticed),
         cmocka_unit_test(bad_rows_are_counted),

@@ -181,6 +181,21 @@ static void foreign_bytes_behind_are_refused(void **state)
     }
 }
 
+static void nothing_may_follow_padding(void **state)
+{
+    struct cpv_err err = {0};
+    struct cpv_buf b = {0};
+
+    (void)state;
+    add_gzip(&b, content, 3000);
+    cpv_buf_byte(&b, 0);
+    assert_int_equal(try_file(make_file("padded", b.data, b.size), &err), CPV_OK);
+    add_gzip(&b, content + 3000, 10);
+    assert_int_equal(try_file(make_file("padded", b.data, b.size), &err), CPV_E_INPUT);
+    assert_non_null(strstr(err.text, "foreign bytes behind it"));
+    cpv_buf_release(&b);
+}
+
 static void seek_goes_anywhere(void **state)
 {
     static const uint64_t to[] = {0,      699999, 5, 300000, 300000,
@@ -277,6 +292,7 @@ int main(void)
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(every_flipped_byte_of_data_is_noticed),
         cmocka_unit_test(foreign_bytes_behind_are_refused),
+        cmocka_unit_test(nothing_may_follow_padding),
         cmocka_unit_test(seek_goes_anywhere),
         cmocka_unit_test(what_cannot_be_read_is_said),
         cmocka_unit_test(a_pipe_is_read_once),

@@ -284,7 +284,8 @@ void net_fetch_all(struct net_run *r, const struct net_server *s, const char *ho
     char url[300];
 
     for (size_t i = 0; i < n; i++) {
-        (void)snprintf(url, sizeof url, "http://%s:%d%s?i=%zu", host, s->port, path, i);
+        (void)snprintf(url, sizeof url, "http://%s:%d%s%ci=%zu", host, s->port, path,
+                       strchr(path, '?') ? '&' : '?', i);
         net_submit(r, i, url);
     }
     net_wait(r, n, ms);
