@@ -84,8 +84,8 @@ static int remove_file(struct gc *g, const struct cpv_file *f, struct cpv_err *e
 }
 
 /* Whoever could turn an orphan into a part writes its record next, and for that locks the
- * record's temporary file: we hold that lock while we look again and remove. Its age keeps
- * us from the moment before that. */
+ * record's temporary file: we hold that lock while we look again and remove. Its age
+ * keeps us from the moment before that. */
 static int remove_orphan(struct gc *g, const struct cpv_file *f, struct cpv_err *err)
 {
     const char *record = cpv_column_path(g->call->mem, g->corpus, g->column, f->part,

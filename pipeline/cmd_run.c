@@ -188,8 +188,10 @@ static int check_stages(const struct run *r, struct cpv_err *err)
 
     for (size_t i = 0; !rc && !status && i < r->n_steps; i++)
         rc = run_stage(r, &r->steps[i], r->setup.path, true, &status, &sig, err);
-    if (!rc && sig)
-        return cpv_fail(err, CPV_E_BUG,
+    if (!rc && sig && cpv_stop_requested())
+        return cpv_fail(err, CPV_E_STOPPED, "stopped; run again to go on");
+    if (!rc && sig) /* 70: of a mistake; else somebody sent it */
+        return cpv_fail(err, status == 70 ? CPV_E_BUG : CPV_E_STOPPED,
                         "a stage died of signal %d (%s) on --print-config", sig,
                         strsignal(sig));
     r->call->status = status;
@@ -283,7 +285,8 @@ static int do_step(const struct run *r, const struct cpv_step *step, int *worst,
     }
     cpv_log_debug(r->call->log, "%s", step->column);
     rc = run_stage(r, step, config, false, &status, &sig, err);
-    if (!rc && !r->opt->dry_run)
+    if (!rc && !r->opt->dry_run &&
+        !cpv_stop_requested()) /* the next run makes up for it */
         rc = take_in(r, err);
     if (!rc && status == 75 && r->opt->dry_run && !cpv_stop_requested()) {
         cpv_log_info(r->call->log, "'%s' cannot be planned yet", step->column);

@@ -96,6 +96,14 @@ static int check_operands(const struct session *s, struct cpv_err *err)
     return CPV_OK;
 }
 
+/* `capivara cat ... | head` ends in silence. */
+static void allow_broken_pipe(void)
+{
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+
+    (void)sigaction(SIGPIPE, &usual, NULL);
+}
+
 static int prepare(struct session *s, struct cpv_err *err)
 {
     cpv_log_level level;
@@ -107,7 +115,7 @@ static int prepare(struct session *s, struct cpv_err *err)
         rc = cpv_cli_apply(&s->cli, s->call.mem, err);
     if (!rc)
         rc = cpv_stop_install(err);
-    (void)signal(SIGPIPE, SIG_DFL); /* `capivara cat ... | head` ends in silence */
+    allow_broken_pipe();
     level = s->common.quiet     ? CPV_LOG_WARNING
             : s->common.verbose ? CPV_LOG_DEBUG
                                 : CPV_LOG_INFO;

@@ -14,12 +14,15 @@
 
 #include "common/base/file.h"
 #include "common/base/stop.h"
+#include "common/base/sys.h"
 
 /* ---- finding ---- */
 
 static bool runnable(const char *path)
 {
-    return access(path, X_OK) == 0;
+    struct stat st;
+
+    return cpv_sys.stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 0111);
 }
 
 static char *find_beside(const char *name, cpv_arena *mem)
@@ -65,6 +68,7 @@ int cpv_program_become(const char *path, char *const *argv, struct cpv_err *err)
 /* In the child, between fork and exec: only what is async-signal-safe. */
 static void become_child(const struct cpv_spawn *s, int out, pid_t parent)
 {
+    struct sigaction usual = {.sa_handler = SIG_DFL};
     sigset_t none;
     int nowhere = -1;
 
@@ -72,11 +76,11 @@ static void become_child(const struct cpv_spawn *s, int out, pid_t parent)
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) /* it died before we asked to be told */
         _exit(75);
-    (void)signal(SIGPIPE, SIG_DFL);
+    (void)sigaction(SIGPIPE, &usual, NULL);
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     if (s->silent || s->mute_out)
-        nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        nowhere = cpv_sys.open("/dev/null", O_WRONLY | O_CLOEXEC, 0);
     if (nowhere >= 0 && s->silent)
         (void)dup2(nowhere, STDERR_FILENO);
     if (s->out)
@@ -97,7 +101,7 @@ static int read_some(int fd, struct cpv_buf *out, struct cpv_err *err)
     if (!to)
         return cpv_fail_memory(err);
     do
-        got = read(fd, to, STEP);
+        got = cpv_sys.read(fd, to, STEP);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return cpv_fail_sys(err, errno, "cannot read from a child");
@@ -160,7 +164,7 @@ int cpv_program_run(const struct cpv_spawn *s, int *status, int *sig, struct cpv
         return rc;
     }
     if (child == 0) {
-        (void)close(fds[0]);
+        (void)cpv_sys.close(fds[0]);
         become_child(s, fds[1], parent);
     }
     cpv_file_close(&fds[1]);

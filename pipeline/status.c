@@ -66,18 +66,37 @@ static int list_columns(struct gather *g, struct cpv_err *err)
 
 /* ---- plans ---- */
 
+/* A number behind `mark` in a line; moves *at behind it. */
+static bool number_after(const char **at, const char *mark, uint64_t *out)
+{
+    const char *p = strstr(*at, mark);
+
+    if (!p)
+        return false;
+    p += strlen(mark);
+    if (*p < '0' || *p > '9')
+        return false;
+    for (*out = 0; *p >= '0' && *p <= '9'; p++)
+        if (__builtin_mul_overflow(*out, 10, out) ||
+            __builtin_add_overflow(*out, (uint64_t)(*p - '0'), out))
+            return false;
+    *at = p;
+    return true;
+}
+
 /* "fetch part 00003 rows 30000-40000: new" */
-static bool parse_line(const char *line, unsigned *part, uint64_t *rows,
+static bool parse_line(const char *line, uint32_t *part, uint64_t *rows,
                        const char **need)
 {
-    const char *at = strstr(line, " part "), *colon = strstr(line, ": ");
-    unsigned long long begin, end;
+    uint64_t number, begin, end;
 
-    if (!at || !colon ||
-        sscanf(at, " part %u rows %llu-%llu:", part, &begin, &end) != 3 || end < begin)
+    if (!number_after(&line, " part ", &number) || number >= CPV_PARTS_MAX ||
+        !number_after(&line, " rows ", &begin) || !number_after(&line, "-", &end) ||
+        end < begin || strncmp(line, ": ", 2) != 0)
         return false;
+    *part = (uint32_t)number;
     *rows = end - begin;
-    *need = colon + 2;
+    *need = line + 2;
     return true;
 }
 
@@ -85,7 +104,7 @@ static void count_line(struct cpv_status_column *c, const char *line,
                        struct cpv_buf *left)
 {
     const char *need;
-    unsigned part;
+    uint32_t part;
     uint64_t rows;
 
     if (!parse_line(line, &part, &rows, &need))
@@ -100,7 +119,7 @@ static void count_line(struct cpv_status_column *c, const char *line,
     else
         c->stale++;
     c->rows_left += rows;
-    cpv_buf_add(left, &(uint32_t){part}, sizeof(uint32_t));
+    cpv_buf_add(left, &part, sizeof part);
 }
 
 static int count_lines(struct gather *g, struct cpv_status_column *c,

@@ -207,8 +207,10 @@ static void check_part(struct cpv_verify_job *j, cpv_arena *mem)
     else
         check_record(j, &record, mem);
     if (cpv_sys.stat(j->path, &st) < 0) {
-        problem(j, "'%s': %s", j->path,
-                errno == ENOENT ? "is not there, but its record is" : strerror(errno));
+        if (errno == ENOENT)
+            problem(j, "'%s' is not there, but its record is", j->path);
+        else
+            problem(j, "'%s' cannot be looked at: system error %d", j->path, errno);
         return;
     }
     if (check_shard(j, &info))

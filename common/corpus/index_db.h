@@ -71,7 +71,7 @@ CPV_MUST_CHECK int cpv_index_load(const char *corpus, const char *column, uint32
 /* Replace the rows of a part, in one transaction. *bad: its shard is not what the record
  * says, nothing was changed, err says why and the result is CPV_OK. */
 CPV_MUST_CHECK int cpv_index_take(cpv_index *x, const struct cpv_index_part *p, bool *bad,
-                                 struct cpv_err *err);
+                                  struct cpv_err *err);
 /* 1: the index has this very part. 0: not, or another revision. */
 CPV_MUST_CHECK int cpv_index_knows(cpv_index *x, const struct cpv_index_part *p,
                                    struct cpv_err *err);
@@ -84,8 +84,7 @@ struct cpv_index_at {
     const char *column;
     uint32_t part;
 };
-CPV_MUST_CHECK int cpv_index_list(cpv_index *x, cpv_arena *mem,
-                                   struct cpv_index_at **out, uint32_t *n,
-                                   struct cpv_err *err);
+CPV_MUST_CHECK int cpv_index_list(cpv_index *x, cpv_arena *mem, struct cpv_index_at **out,
+                                  uint32_t *n, struct cpv_err *err);
 
 #endif

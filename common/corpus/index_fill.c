@@ -345,7 +345,7 @@ static int check_shard(const struct cpv_index_part *p, const cpv_shard *shard,
 }
 
 int cpv_index_take(cpv_index *x, const struct cpv_index_part *p, bool *bad,
-                  struct cpv_err *err)
+                   struct cpv_err *err)
 {
     cpv_shard *shard = NULL;
     int rc = cpv_shard_open(&shard, p->shard, err);
@@ -380,7 +380,7 @@ int cpv_index_knows(cpv_index *x, const struct cpv_index_part *p, struct cpv_err
 }
 
 int cpv_index_list(cpv_index *x, cpv_arena *mem, struct cpv_index_at **out, uint32_t *n,
-                    struct cpv_err *err)
+                   struct cpv_err *err)
 {
     sqlite3_stmt *s = cpv_index_stmt(x, CPV_STMT_PARTS);
     const char *last = NULL;

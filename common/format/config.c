@@ -465,6 +465,14 @@ static bool among(const char *const *words, size_t n, struct cpv_bytes word)
     return false;
 }
 
+static bool is_section(const char *const *sections, size_t n, const char *path)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(path, sections[i]) == 0)
+            return true;
+    return false;
+}
+
 /* Is it a section ("fetch", "shard.train") or does it stand in one? */
 static bool inside(const char *const *sections, size_t n, const char *path)
 {
@@ -498,7 +506,7 @@ int cpv_config_apply(const cpv_config *c, const struct cpv_program *program,
         if (opt && (top || ours)) {
             if ((rc = assign(group, opt, e->node, where, mem, err)))
                 return rc;
-        } else if (ours && !top) {
+        } else if (ours && !top && !is_section(sections, n, e->path)) {
             return unknown(program, place, e->path, mem, err);
         } else if (ours && !is_null(e->node) && e->node->kind != CPV_NODE_MAP) {
             return cpv_fail(err, CPV_E_USAGE, "%s: expected a mapping of settings",

@@ -48,6 +48,7 @@ static int make_key(uint8_t key[CPV_SHA256_SIZE], const struct cpv_rows_params *
 {
     struct cpv_buf b = {0};
     struct stat st;
+    bool failed;
 
     if (cpv_sys.stat(p->path, &st) < 0 || !S_ISREG(st.st_mode))
         return 0;
@@ -68,11 +69,11 @@ static int make_key(uint8_t key[CPV_SHA256_SIZE], const struct cpv_rows_params *
     put_text(&b, p->hash_column);
     put_texts(&b, &p->captions);
     put_texts(&b, &p->extra);
-    if (b.failed)
-        return cpv_fail_memory(err);
-    cpv_sha256_of(key, cpv_buf_view(&b));
+    failed = b.failed;
+    if (!failed)
+        cpv_sha256_of(key, cpv_buf_view(&b));
     cpv_buf_release(&b);
-    return 1;
+    return failed ? cpv_fail_memory(err) : 1;
 }
 
 /* ---- making ---- */

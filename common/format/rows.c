@@ -51,7 +51,8 @@ static struct cpv_bytes without(struct cpv_bytes s, const char *end)
     return s;
 }
 
-cpv_rows_format cpv_rows_guess(const char *path)
+/* *sys: errno if it could not be looked at, which names may do without. */
+static cpv_rows_format guess(const char *path, int *sys)
 {
     static const struct {
         const char *end;
@@ -63,7 +64,8 @@ cpv_rows_format cpv_rows_guess(const char *path)
     struct cpv_bytes name = cpv_bytes_str(path);
     struct stat st;
 
-    if (cpv_sys.stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+    *sys = cpv_sys.stat(path, &st) < 0 ? errno : 0;
+    if (!*sys && S_ISDIR(st.st_mode))
         return CPV_ROWS_FOLDER;
     if (ends_with(name, ".tgz"))
         return CPV_ROWS_WEBDATASET;
@@ -72,6 +74,13 @@ cpv_rows_format cpv_rows_guess(const char *path)
         if (ends_with(name, known[i].end))
             return known[i].format;
     return CPV_ROWS_AUTO;
+}
+
+cpv_rows_format cpv_rows_guess(const char *path)
+{
+    int sys;
+
+    return guess(path, &sys);
 }
 
 bool cpv_rows_listed(const struct cpv_texts *list, const char *word)
@@ -352,8 +361,9 @@ static int settle(cpv_rows *r, struct cpv_err *err)
 {
     static const char *const first[] = {"1"}, *const second[] = {"2"};
     struct cpv_rows_params *p = &r->p;
+    int sys = 0;
 
-    r->format = p->format ? p->format : cpv_rows_guess(p->path);
+    r->format = p->format ? p->format : guess(p->path, &sys);
     if (r->format == CPV_ROWS_CC3M || r->format == CPV_ROWS_CC12M) {
         bool caption_first = r->format == CPV_ROWS_CC3M;
 
@@ -372,6 +382,8 @@ static int settle(cpv_rows *r, struct cpv_err *err)
     if (p->max_line > MAX_LINE_MAX)
         return cpv_fail(err, CPV_E_USAGE, "'%s': lines of more than %d bytes", p->path,
                         MAX_LINE_MAX);
+    if (sys && (r->format == CPV_ROWS_AUTO || (sys != ENOENT && sys != ENOTDIR)))
+        return cpv_fail_sys(err, sys, "cannot look at '%s'", p->path);
     if (r->format == CPV_ROWS_AUTO)
         return cpv_fail(err, CPV_E_USAGE,
                         "'%s': its name does not tell the format; expected one of tsv, "

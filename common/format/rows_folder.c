@@ -54,7 +54,7 @@ static int add_name(struct folder *f, cpv_arena *mem, const char *name,
     return CPV_OK;
 }
 
-enum what { OTHER, FILE_HERE, FOLDER_HERE };
+enum what { OTHER, FILE_HERE, FOLDER_HERE, UNKNOWN };
 
 static enum what look(const struct dirent *d, const char *full)
 {
@@ -74,7 +74,9 @@ static enum what look(const struct dirent *d, const char *full)
             return FOLDER_HERE;
         }
     }
-    return cpv_sys.stat(full, &st) == 0 && S_ISREG(st.st_mode) ? FILE_HERE : OTHER;
+    if (cpv_sys.stat(full, &st) == 0)
+        return S_ISREG(st.st_mode) ? FILE_HERE : OTHER;
+    return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? OTHER : UNKNOWN;
 }
 
 static int walk(cpv_rows *r, const char *below, int depth, struct cpv_err *err);
@@ -106,6 +108,8 @@ static int visit(cpv_rows *r, const struct dirent *d, const char *below, int dep
             return rc;
         }
         break;
+    case UNKNOWN:
+        return cpv_fail_sys(err, errno, "cannot look at '%s'", full);
     case OTHER:
         break;
     }
@@ -177,16 +181,20 @@ static int read_captions(cpv_rows *r, const char *name, cpv_arena *mem,
     char *path = cpv_arena_printf(mem, "%s/%.*s.txt", f->root, stem, name);
     struct cpv_bytes *lines;
     struct cpv_buf text = {0};
+    struct cpv_err why = {0};
     size_t n = 0, begin = 0, room = 1;
     int rc;
 
     if (!path)
         return cpv_fail_memory(err);
-    if (!cpv_file_exists(path))
+    rc = cpv_file_read(path, r->p.max_line, &text, &why);
+    if (rc == CPV_E_ABSENT)
         return CPV_OK;
-    if ((rc = cpv_file_read(path, r->p.max_line, &text, err)) == CPV_E_INPUT)
+    if (rc == CPV_E_INPUT)
         rc = cpv_row_bad(mem, out, err, "'%.200s': captions longer than %zu bytes",
                          cpv_row_text(r, mem, cpv_bytes_str(name), true), r->p.max_line);
+    else if (rc && err)
+        *err = why;
     for (size_t i = 0; i < text.size; i++)
         room += text.data[i] == '\n';
     lines = rc || out->bad ? NULL : cpv_arena_calloc(mem, room, sizeof *lines);

@@ -235,6 +235,9 @@ static int read_part(struct survey *s, const struct cpv_column_part *at, const c
             rc = s->entries.failed ? cpv_fail_memory(err) : CPV_OK;
         entry.pos++;
     }
+    /* A foreign tar may lack its end; one of ours that does was cut off. */
+    if (!rc && cpv_samples_report(samples)->unclosed)
+        rc = cpv_fail(err, CPV_E_CORRUPT, "'%s': ends too early", path);
     cpv_samples_close(&samples);
     return rc;
 }

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 . "$CASE/common.inc"
 # The copy in the corpus says the same as what it was made from, whatever its form.
 mkdir photos

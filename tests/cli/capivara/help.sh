@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 capivara --help
 capivara help >again
 capivara --help | cmp - again

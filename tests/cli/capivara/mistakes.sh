@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 . "$CASE/common.inc"
 expect 2 "capivara: error: unknown command 'verfy'; did you mean 'verify'? See --help" capivara verfy
 expect 2 "capivara: error: unknown command 'fecth'; did you mean 'fetch'? See --help" capivara fecth x

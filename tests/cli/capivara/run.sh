@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 . "$CASE/common.inc"
 make_input 25 10
 expect 0 '*3 parts committed*' capivara run corpus.yaml

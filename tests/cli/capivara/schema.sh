@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 . "$CASE/common.inc"
 # schemas/pipeline.yaml has every key that the programs have, with its default.
 schema=$ROOT/schemas/pipeline.yaml

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 . "$CASE/common.inc"
 # The driver alone, with stages that only say what they were given.
 mkdir bin photos

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 . "$CASE/common.inc"
 make_input 25 10
 sed -i 's/^corpus: out/corpus: c/' corpus.yaml
@@ -41,7 +42,7 @@ has said "00002.tar.zst'"
 again
 rm c/fetch/00002.tar.zst
 expect 65 '*' capivara verify c
-has said 'is not there, but its record is'
+has said "'c/fetch/00002.tar.zst' is not there, but its record is"
 again
 cp c/fetch/00001.tar.zst c/fetch/00000.tar.zst
 expect 65 '*' capivara verify --quick c

@@ -372,17 +372,16 @@ static void coco_joins_captions_that_are_anywhere(void **state)
             "{\"id\":1,\"flickr_url\":\"http://f/1\"}]}\n")};
 
     (void)state;
-    expect(&p,
-           "0@0 url=http://c/2 [two a|two b\"]}] {image_id:2} {file_name:\"2.jpg\"} "
-           "{license:4}\n"
-           "1@0 bad: no url\n"
-           "2@0 bad: images[2]: expected an object\n"
-           "3@0 url=http://f/1 [one a|one b] {image_id:1} {file_name:\"../1.jpg\"}\n"
-           "4@0 url=http://f/1 [one a|one b] {image_id:1}\n"
-           "5@0 bad: annotations[5]: expected an integer 'image_id' and a string "
-           "'caption'\n"
-           "6@0 bad: annotations[2]: no image 9\n"
-           "7@0 bad: annotations[6]: no image -8\n");
+    expect(&p, "0@0 url=http://c/2 [two a|two b\"]}] {image_id:2} {file_name:\"2.jpg\"} "
+               "{license:4}\n"
+               "1@0 bad: no url\n"
+               "2@0 bad: images[2]: expected an object\n"
+               "3@0 url=http://f/1 [one a|one b] {image_id:1} {file_name:\"../1.jpg\"}\n"
+               "4@0 url=http://f/1 [one a|one b] {image_id:1}\n"
+               "5@0 bad: annotations[5]: expected an integer 'image_id' and a string "
+               "'caption'\n"
+               "6@0 bad: annotations[2]: no image 9\n"
+               "7@0 bad: annotations[6]: no image -8\n");
     p.root = ".";
     assert_non_null(strstr(read_all(&p), "1@0 file=3.jpg {image_id:3}"));
     assert_non_null(

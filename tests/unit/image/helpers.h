@@ -46,18 +46,18 @@ static inline struct cpv_buf load_golden(const char *name)
 static inline struct cpv_pixels load_ppm(const char *name, struct cpv_buf *memory)
 {
     struct cpv_pixels p = {0};
-    unsigned w, h;
-    int n = 0;
+    char *at;
 
     *memory = load_golden(name);
     assert_non_null(cpv_buf_cstr(memory));
-    assert_int_equal(sscanf((const char *)memory->data, "P6 %u %u 255%n", &w, &h, &n), 2);
-    p.width = w;
-    p.height = h;
+    assert_memory_equal(memory->data, "P6", 2);
+    p.width = (uint32_t)strtoul((char *)memory->data + 2, &at, 10);
+    p.height = (uint32_t)strtoul(at, &at, 10);
+    assert_int_equal(strtoul(at, &at, 10), 255);
     p.channels = 3;
-    p.stride = (size_t)w * 3;
-    p.data = memory->data + n + 1;
-    assert_int_equal(memory->size, (size_t)n + 1 + p.stride * h);
+    p.stride = (size_t)p.width * 3;
+    p.data = (uint8_t *)at + 1;
+    assert_int_equal(memory->size, (size_t)(p.data - memory->data) + p.stride * p.height);
     return p;
 }
 

@@ -502,6 +502,31 @@ static void gray_becomes_colour(void **state)
     cpv_image_worker_close(&w);
 }
 
+/* Planes of the same size are copied, also where chroma ends in half a sample. */
+static void same_size_loses_next_to_nothing(void **state)
+{
+    cpv_image_worker *w = open_worker(), *reader = open_worker(), *third = open_worker();
+
+    (void)state;
+    for (uint32_t width = 9; width < 60; width += 5) {
+        struct cpv_buf file = jpeg_of(width, width + 4);
+        struct cpv_image_params p;
+        struct cpv_pixels before = decode_good(third, cpv_buf_view(&file)), after;
+        double mse;
+
+        cpv_image_params_default(&p);
+        p.mode = CPV_IMAGE_MODE_NO;
+        after = pixels_of(w, reader, &file, &p);
+        mse = compare(&before, &after).mse;
+        if (!(mse < 2))
+            fail_msg("%u wide: mse %.3f", width, mse);
+        cpv_buf_release(&file);
+    }
+    cpv_image_worker_close(&third);
+    cpv_image_worker_close(&reader);
+    cpv_image_worker_close(&w);
+}
+
 /* What a worker did before leaves no trace in what it does next. */
 static void workers_have_no_memory(void **state)
 {
@@ -545,6 +570,7 @@ int main(void)
         cmocka_unit_test(scans_are_counted),
         cmocka_unit_test(every_way_of_storing_colour_is_read),
         cmocka_unit_test(gray_becomes_colour),
+        cmocka_unit_test(same_size_loses_next_to_nothing),
         cmocka_unit_test(workers_have_no_memory),
     };
 
