@@ -29,4 +29,4 @@ gzip -1 -c "$work/rows.tsv" >"$work/rows.tsv.gz"
 printf 'gz    '; "$work/plan_file" cc12m "$work/rows.tsv.gz"
 
 awk -F'[:,]' '{ s = $8 + 0; m = $12 + 0; if (s >= 60 || m >= 200) bad = 1 }
-    END { if (bad) { print "over the bounds"; exit 1 } }' "$work/plain"
+    END { if (bad || NR != 3) { print "over the bounds, or failed"; exit 1 } }' "$work/plain"

@@ -167,16 +167,12 @@ static void curl_timer(cpv_http *h)
     (void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 }
 
-/* --- the loop
- * ---------------------------------------------------------------------------------- */
+/* --- the loop --- */
 
 static void wake(struct shared *s)
 {
-    const uint64_t one = 1;
-
     /* Fails only when the counter is full, and then it is readable anyway. */
-    if (write(s->wake_fd, &one, sizeof one) < 0)
-        return;
+    (void)eventfd_write(s->wake_fd, 1);
 }
 
 /* New jobs, and whether we are to stop. */

@@ -325,7 +325,18 @@ static int feed_rows(struct fetch *f, struct fetch_part *p, struct cpv_err *err)
 
 /* ---- tars ---- */
 
-/* One block: the struct, the key, the extensions, then all members' bytes. */
+/* Append n bytes at *to and step over them; where they are now. */
+static char *append(char **to, const void *from, size_t n)
+{
+    char *at = *to;
+
+    if (n)
+        memcpy(at, from, n);
+    *to += n;
+    return at;
+}
+
+/* One block: the struct, the key, then of each member the extension and the bytes. */
 static struct fetch_foreign *copy_sample(const struct cpv_sample *s)
 {
     size_t size = sizeof(struct fetch_foreign) + strlen(s->key) + 1;
@@ -341,18 +352,15 @@ static struct fetch_foreign *copy_sample(const struct cpv_sample *s)
     if (!out)
         return NULL;
     at = (char *)(out + 1);
-    out->key = at;
-    at = stpcpy(at, s->key) + 1;
+    out->key = append(&at, s->key, strlen(s->key) + 1);
     out->n_members = s->n_members;
     for (size_t i = 0; i < s->n_members; i++) {
-        size_t n = s->members[i].data.size;
+        const struct cpv_member *m = &s->members[i];
 
-        out->members[i].ext = at;
-        at = stpcpy(at, s->members[i].ext) + 1;
-        out->members[i].data = cpv_bytes_of(at, n);
-        if (n)
-            memcpy(at, s->members[i].data.data, n);
-        at += n;
+        out->members[i].ext = append(&at, m->ext, strlen(m->ext) + 1);
+        out->members[i].data.data =
+            (const uint8_t *)append(&at, m->data.data, m->data.size);
+        out->members[i].data.size = m->data.size;
     }
     return out;
 }

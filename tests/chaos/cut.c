@@ -115,7 +115,8 @@ int main(int argc, char **argv)
     pid_t leader, got;
 
     if (argc < 5) {
-        fprintf(stderr, "usage: chaos-cut MICROSECONDS WHOM SIGNAL COMMAND ARGUMENTS...\n");
+        fprintf(stderr,
+                "usage: chaos-cut MICROSECONDS WHOM SIGNAL COMMAND ARGUMENTS...\n");
         return 2;
     }
     sigemptyset(&ended);
@@ -135,7 +136,8 @@ int main(int argc, char **argv)
         (void)signal_session(leader, argv[2], (int)strtol(argv[3], NULL, 10));
         sent = 1;
         /* Who was only asked to end may take its time, but not for ever. */
-        for (int i = 0; i < PATIENCE_S * 1000 && waitpid(leader, &status, WNOHANG) == 0; i++)
+        for (int i = 0; i < PATIENCE_S * 1000 && waitpid(leader, &status, WNOHANG) == 0;
+             i++)
             nap(1000);
     }
     if (!drain(leader))

@@ -101,3 +101,17 @@ compare() { # CORPUS EXPECTED
     tree_of "$1" >tree.is
     diff "$2" tree.is >tree.diff || { cat tree.diff; fail "'$1' differs from an undisturbed run"; }
 }
+
+# run STATUSES COMMAND...: its standard error goes to said.
+run() {
+    local status=0
+    "${@:2}" 2>said || status=$?
+    case " $1 " in
+    *" $status "*) last=$status ;;
+    *) tail -n 5 said; fail "${*:2}: status $status, expected $1" ;;
+    esac
+}
+one_line() { # the error: exactly one, and nothing else but warnings
+    [ "$(grep -c ': error: ' said)" -eq 1 ] && ! grep -qv ': \(error\|warning\): ' said ||
+        { cat said; fail "not one clear line"; }
+}

@@ -142,7 +142,7 @@ unpack() {
 }
 # field FILE KEY: a scalar or list of a sample's JSON, as it stands there
 field() {
-    sed -n "s/.*[{,]\"$2\":\(\"[^\"]*\"\|\[[^]]*\]\|[^,}\"]*\).*/\1/p" "$1"
+    { cat "$1"; echo; } | sed -n "s/.*[{,]\"$2\":\(\"[^\"]*\"\|\[[^]]*\]\|[^][,}\"]\{1,\}\).*/\1/p"
 }
 # digest of the decoded-and-encoded world: names of the members and their bytes
 sums() { (cd "$1" && find . -type f | sort | xargs sha256sum); }

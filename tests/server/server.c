@@ -421,6 +421,7 @@ static int parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
     static struct server s;
     struct options o = {.port = "0", .threads = 1};
     struct rlimit files;
@@ -439,13 +440,13 @@ int main(int argc, char **argv)
     sigaddset(&end, SIGTERM);
     sigaddset(&end, SIGINT);
     pthread_sigmask(SIG_BLOCK, &end, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &ignore, NULL);
     pthread_mutex_init(&s.lock, NULL);
     s.root = o.root;
     s.listener = listen_on(o.port, &port);
     if (s.listener < 0 || !start_workers(&s, o.threads > 0 ? o.threads : 1) ||
         (o.port_file && !write_port(o.port_file, port))) {
-        fprintf(stderr, "capivara-test-server: cannot start: %s\n", strerror(errno));
+        perror("capivara-test-server: cannot start");
         return 74;
     }
     printf("%d\n", port);

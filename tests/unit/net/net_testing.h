@@ -12,7 +12,7 @@
 struct net_server {
     pid_t pid;
     int port;
-    char folder[64]; /* its root, with small.txt (1,000 bytes), large.bin (300,000) */
+    char folder[200]; /* its root, with small.txt (1,000 bytes), large.bin (300,000) */
 };
 
 void net_server_start(struct net_server *s, int threads);
