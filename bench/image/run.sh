@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # CPU time per image of decoding, resizing and encoding.
-#   bench/image/run.sh [BUILD] [DIR] [SIZE] [REPEATS]
+#   bench/image/run.sh [DIR] [SIZE] [REPEATS]        (BUILD: the build folder, build/)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-build=${1:-$root/build}
-dir=${2:-$root/../shared/data/photos}
+build=${BUILD:-$root/build}
+dir=${1:-$root/../shared/data/photos}
 if [ ! -d "$dir" ]; then
     echo "run.sh: no folder '$dir'" >&2
     exit 77
@@ -22,4 +22,4 @@ trap 'rm -rf "$out"' EXIT
 ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I"$root" "$here/bench_image.c" \
     "$build/common/image/libcpv_image.a" "$build/common/base/libcpv_base.a" \
     $libs -lm -pthread -o "$out/bench_image"
-"$out/bench_image" "$dir" "${3:-256}" "${4:-5}"
+"$out/bench_image" "$dir" "${2:-256}" "${3:-5}"

@@ -3,12 +3,12 @@
 # Plans a TSV of 12 million rows (2.4 GB, made here) plain, gzipped and zstd-compressed
 # and prints seconds and peak memory of each. Bounds of the plain one: 60 s, 200 MiB.
 #
-#     bench/plan/run.sh BUILD [ROWS]      BUILD: a meson build folder, for the library
+#     bench/plan/run.sh [ROWS]        (BUILD: the build folder, build/)
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-build=${1:?usage: bench/plan/run.sh BUILD [ROWS]}
-rows=${2:-12000000}
+build=${BUILD:-$root/build}
+rows=${1:-12000000}
 work=$(mktemp -d "${TMPDIR:-/tmp}/capivara-plan.XXXXXX")
 trap 'rm -rf "$work"' EXIT INT TERM
 

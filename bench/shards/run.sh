@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 # Sequential reading of shards, ours and webdataset's turn by turn in one run.
 #
-#     run.sh [BUILD] [JPEGS]
+#     bench/shards/run.sh [JPEGS]
 #
-# BUILD: a meson build folder, default build; JPEGS: a folder of pictures (without: noise
+# BUILD: a meson build folder, default build/. JPEGS: a folder of pictures (without: noise
 # of 40 KB). PEER_PYTHON: a Python with webdataset; without it only ours is measured.
 # SAMPLES, SHARDS, ROUNDS: 5000, 4, 3. Files are read once before, so all is in memory.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
-build=${1:-$root/build}
+build=${BUILD:-$root/build}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 bench=$tmp/bench_shards
@@ -21,7 +21,7 @@ ${CC:-cc} -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O2 -I"$root" -o "$ben
     "$build/common/base/libcpv_base.a" \
     $(pkg-config --libs libzstd zlib jansson yaml-0.1 libcrypto libxxhash) -lm -lpthread
 mkdir "$tmp/zst" "$tmp/plain"
-"$bench" make "$tmp/zst" "${SHARDS:-4}" "${SAMPLES:-5000}" ${2+"$2"}
+"$bench" make "$tmp/zst" "${SHARDS:-4}" "${SAMPLES:-5000}" ${1+"$1"}
 "$bench" export "$tmp/zst" "$tmp/plain"
 cat "$tmp"/zst/*.zst "$tmp"/plain/*.tar > /dev/null
 python=${PEER_PYTHON:-}

@@ -293,8 +293,11 @@ static void print_diff(cpv_log *log, struct cpv_buf *diff)
     }
 }
 
-/* The bytes that matter: pinned options, and the seed where the stage uses it. */
-static int pin_settings(struct life *l, struct cpv_err *err)
+/*
+ * The bytes that matter: pinned options, and the seed where the stage uses it. dry:
+ * only compare them with what is pinned.
+ */
+static int pin_settings(struct life *l, bool dry, struct cpv_err *err)
 {
     struct cpv_shared *s = &l->state.shared;
     struct cpv_buf text = {0}, diff = {0};
@@ -309,7 +312,7 @@ static int pin_settings(struct life *l, struct cpv_err *err)
         rc = cpv_settings_text(l->groups, l->stage->n_groups, &text, err);
     if (!rc)
         rc = cpv_settings_pin(s->corpus, l->run.column, cpv_buf_view(&text), s->redo,
-                              s->dry_run, l->run.settings_digest, &diff, err);
+                              dry, l->run.settings_digest, &diff, err);
     if (rc == CPV_E_SETTINGS)
         print_diff(l->run.log, &diff);
     cpv_buf_release(&text);
@@ -376,7 +379,7 @@ static int open_run(struct life *l, struct cpv_err *err)
     if (!rc)
         rc = cpv_stop_install(err);
     if (!rc)
-        rc = pin_settings(l, err);
+        rc = pin_settings(l, true, err);
     if (!rc && !s->dry_run)
         cpv_column_sweep(s->corpus, l->run.column);
     if (!rc)
@@ -401,6 +404,9 @@ static int live(struct life *l, struct cpv_err *err)
     rc = open_run(l, err);
     if (!rc)
         rc = l->stage->open(&l->run, err);
+    /* Not before the stage has found its input: a misspelt column pins nothing. */
+    if (!rc && !s->dry_run)
+        rc = pin_settings(l, false, err);
     if (!rc)
         rc = s->dry_run ? dry_run(l, err) : l->stage->work(&l->run, err);
     l->stage->close(&l->run);

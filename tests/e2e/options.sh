@@ -17,7 +17,7 @@ bad() {
     has err "$2"
     [ ! -s said ] || fail "standard output is not empty: $(cat said)"
 }
-F=capivara-fetch
+F="capivara-fetch --quiet"
 listed=(--input a.tsv --caption-col caption)
 
 say "a command line of img2dataset's"
@@ -42,7 +42,7 @@ cp said one.yaml
 [ ! -e c ] || fail "--print-config made the corpus"
 run 0 $F --config one.yaml --print-config
 same said one.yaml
-for w in 'image_size: 99' 'max_area: 1000000' 'extra: [a, b c]' "seed: 5"; do has one.yaml "$w"; done
+for w in 'image_size: 99' 'max_area: 1000000' 'extra: [a, "b c"]' "seed: 5"; do has one.yaml "$w"; done
 # The later word wins: defaults, the file, --set, the command line.
 run 0 $F --config one.yaml --set fetch.image_size=77 --print-config
 has said 'image_size: 77'
@@ -73,7 +73,7 @@ printf 'corpus: c\nfetch:\n  image_size: 3\n  image_siez: 4\n' >x.yaml
 bad 2 "'x.yaml' line 4 column 3: " $F --config x.yaml
 has err "did you mean 'fetch.image_size'"
 printf 'corpus: c\nfetch:\n  quality: 101\n' >x.yaml
-bad 2 "'x.yaml' line 3 column 12: " $F --config x.yaml
+bad 2 "'x.yaml' line 3 column 3: " $F --config x.yaml
 printf 'fetch:\n  quality: 9\n  quality: 9\n' >x.yaml
 bad 2 "'x.yaml' line 3 column 3" $F --config x.yaml
 printf 'fetch: [\n' >x.yaml
@@ -99,8 +99,8 @@ equal parts "$(there)" 134
 printf '0\n\n5\n' | capivara-fetch --quiet --min-free 1M "${parts[@]}" --parts - 2>err ||
     fail "--parts -: $(cat err)"
 equal parts "$(there)" 01345
-bad 2 "part 6 does not exist: there are 6 parts" $F "${parts[@]}" --quiet --parts 6
-bad 2 "SLURM_ARRAY_TASK_ID" $F "${parts[@]}" --quiet --parts env
+bad 2 "part 6 does not exist: there are 6 parts" $F "${parts[@]}" --parts 6
+bad 2 "SLURM_ARRAY_TASK_ID" $F "${parts[@]}" --parts env
 SLURM_ARRAY_TASK_ID=2 fetch 0 "${parts[@]}" --parts env
 equal parts "$(there)" 012345
 fetch 0 "${parts[@]}" --dry-run
@@ -179,7 +179,6 @@ wants flaky ok 15 http_5xx 1 http_4xx 1
 run 0 capivara verify flaky
 
 say "other settings: 78 and what differs; --redo makes a revision"
-fetch 78 "${flaky[@]}" --image-size 64 --quality 2>/dev/null || true
 fetch 78 "${flaky[@]}" --image-size 64
 has err "image_size"
 has err "256"
@@ -187,8 +186,10 @@ has err "64"
 fetch 0 "${flaky[@]}" --image-size 64 --redo --parts 0
 [ -f flaky/fetch/00000.r4.json ] || fail "no revision 4: $(ls flaky/fetch)"
 unpack flaky redone
-equal width "$(field redone/00000001.json width)" 64 2>/dev/null ||
-    equal width "$(field "$(ls redone/*.json | head -n 1)" width)" 64
+for f in redone/*.json; do
+    w=$(field "$f" width) h=$(field "$f" height)
+    equal "the smaller side of $f" $((w < h ? w : h)) 64
+done
 # What does not change bytes may change at any time.
 fetch 0 "${flaky[@]}" --image-size 64 --threads 1 --connections 3 --timeout 9
 
