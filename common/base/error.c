@@ -18,6 +18,10 @@ static void set_text(struct cpv_err *err, size_t room, const char *fmt, va_list 
     if (vsnprintf(text, room, fmt, ap) < 0)
         text[0] = '\0';
     memcpy(err->text, text, strlen(text) + 1);
+    /* What a file or a user says may hold anything; the text stays one line. */
+    for (char *p = err->text; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
 }
 
 int cpv_fail(struct cpv_err *err, int code, const char *fmt, ...)

@@ -100,7 +100,7 @@ static int read_back(cpv_shard *s, uint64_t end, uint64_t size, struct cpv_bytes
 static int read_ends(cpv_shard *s, struct cpv_err *err)
 {
     const struct cpv_seek_entry *entries = NULL;
-    struct cpv_bytes tail, table, index;
+    struct cpv_bytes tail = {0}, table = {0}, index = {0};
     uint64_t size, table_size, before;
     size_t n = 0;
     int rc;

@@ -27,7 +27,7 @@ enum { CUT = 137, HUNG = 124, PATIENCE_S = 60 };
 /* The session of a process, and whether it is a zombie; -1 if it is gone. */
 static long session_of(long pid, bool *dead)
 {
-    char path[64], text[512], state;
+    char path[64], text[512];
     const char *rest;
     long session = -1;
     size_t n;
@@ -40,10 +40,20 @@ static long session_of(long pid, bool *dead)
     n = fread(text, 1, sizeof text - 1, f);
     (void)fclose(f);
     text[n] = '\0';
-    rest = strrchr(text, ')'); /* the name may hold anything */
-    if (!rest || sscanf(rest + 1, " %c %*d %*d %ld", &state, &session) != 2)
+    /* Behind the name, which may hold anything: state, parent, group, session. */
+    rest = strrchr(text, ')');
+    if (!rest || strlen(rest) < 4)
         return -1;
-    *dead = state == 'Z' || state == 'X';
+    *dead = rest[2] == 'Z' || rest[2] == 'X';
+    rest += 3;
+    for (int i = 0; i < 3; i++) {
+        char *end;
+
+        session = strtol(rest, &end, 10);
+        if (end == rest)
+            return -1;
+        rest = end;
+    }
     return session;
 }
 
@@ -89,7 +99,7 @@ static void start(char **argv)
     if (setsid() < 0)
         _exit(126);
     execvp(argv[0], argv);
-    fprintf(stderr, "chaos-cut: cannot run '%s': %s\n", argv[0], strerror(errno));
+    perror(argv[0]);
     _exit(127);
 }
 

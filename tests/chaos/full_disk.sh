@@ -21,6 +21,7 @@ make_config config.yaml 40
 run 0 capivara run config.yaml --quiet --threads 1
 tree_of corpus | grep -v -e index -e config.yaml >expected
 grep fetch/ expected >expected.fetch
+capivara index dump corpus >index.expected
 rm -rf corpus
 
 mkdir corpus
@@ -42,7 +43,7 @@ check() { # SIZE: the last run failed as it should, and hurt nothing
 
 failures=0
 for size in $(seq 4 12 1024); do
-    mount -o remount,size=${size}k corpus
+    mount -o "remount,size=${size}k" corpus
     try "0 74" capivara-fetch --threads $((size % 3 + 1))
     if [ "$last" = 0 ]; then break; fi
     check "$size"
@@ -54,7 +55,7 @@ compare corpus expected.fetch
 
 failures=0
 for size in $(seq "$size" 12 2048); do
-    mount -o remount,size=${size}k corpus
+    mount -o "remount,size=${size}k" corpus
     try "0 74" capivara-shard
     if [ "$last" = 0 ]; then break; fi
     check "$size"
@@ -63,4 +64,19 @@ done
 say "shard: $failures full disks up to $size KiB"
 [ $failures -ge 3 ] || fail "the disk was never full"
 compare corpus expected
+
+# The index can be made again at any time, so a disk too small for it ends no run.
+failures=0
+for more in 0 16 48 80 112 144; do
+    mount -o "remount,size=$((size + more))k" corpus
+    run "0 74" capivara run config.yaml --quiet
+    if [ ! -s said ]; then break; fi
+    failures=$((failures + 1))
+done
+say "index: $failures full disks"
+[ $failures -ge 1 ] || fail "the disk was never full"
+mount -o remount,size=64m corpus
+run 0 capivara run config.yaml --quiet
+[ ! -s said ] || { cat said; fail "with room there is nothing to say"; }
+capivara index dump corpus | cmp - index.expected || fail "the index differs"
 say "all equal"

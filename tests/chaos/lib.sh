@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash disable=SC2034,SC2015
 # Shared by the scripts of this folder, sourced by bash: a folder in memory, a world of
 # drawn scenes behind the test server, the whole tree of a corpus as one text.
 #

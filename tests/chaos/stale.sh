@@ -85,7 +85,7 @@ cmp corpus/fetch/00002.tar.zst corpus/fetch/00002.r2.tar.zst || fail "not the fi
 
 say "rows appended: a new part"
 remember
-sed -n '2,12p' list.tsv | sed 's|/images/|/chunked/images/|' >>list.tsv
+sed -n '2,12p' list.first | sed 's|/images/|/chunked/images/|' >>list.tsv
 go 0
 expect_new fetch 00004.tar.zst 00004.json
 

@@ -16,7 +16,8 @@
 
 void tree_fail(const char *what, const char *name)
 {
-    fprintf(stderr, "crash: cannot %s '%s': %s\n", what, name, strerror(errno));
+    fprintf(stderr, "crash: cannot %s ", what);
+    perror(name);
     exit(99);
 }
 

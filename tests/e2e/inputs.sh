@@ -17,8 +17,6 @@ cut -f 2 plain.tsv >texts
 
 # ask NAME INPUT OPTIONS...: the corpus NAME
 ask() { fetch 0 --corpus "$1" --input "$2" "${FAST[@]}" "${@:3}"; }
-# The tar is the same, whatever else the record says.
-tar_of() { records "$1" | xargs cat | grep -o '"tar_sha256":"[0-9a-f]*"'; }
 as_before() { # CORPUS REFERENCE
     wants "$1" ok 20
     equal "the tar of $1" "$(tar_of "$1")" "$(tar_of "$2")"

@@ -133,6 +133,8 @@ $(failures "$corpus")"
 }
 # shards CORPUS[/COLUMN]: those that count
 shards() { records "$1" | sed 's/\.json$/.tar.zst/'; }
+# The digests of their tars: the same for the same samples, whatever the settings' names.
+tar_of() { records "$1" | xargs cat | grep -o '"tar_sha256":"[0-9a-f]*"'; }
 # unpack CORPUS[/COLUMN] FOLDER: every member of every part as a file
 unpack() {
     local s
@@ -144,9 +146,6 @@ unpack() {
 field() {
     { cat "$1"; echo; } | sed -n "s/.*[{,]\"$2\":\(\"[^\"]*\"\|\[[^]]*\]\|[^][,}\"]\{1,\}\).*/\1/p"
 }
-# digest of the decoded-and-encoded world: names of the members and their bytes
-sums() { (cd "$1" && find . -type f | sort | xargs sha256sum); }
-
 # A world of N clean scenes in the folder world, URLs beginning with $url.
 draw() { # N OPTIONS...
     run 0 "$BUILD/demo/capivara-demo-scenes" --clean --scenes "$1" "${@:2}" \

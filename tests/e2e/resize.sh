@@ -14,7 +14,7 @@ n=$(ls in | wc -l)
 
 # sizes "WIDE" "TALL" OPTIONS...: of what is 37 x 23 and of what is 23 x 37
 sizes() {
-    local wide=$1 tall=$2 name=$3 f want k=0
+    local wide=$1 tall=$2 f want k=0
     rm -rf c out
     fetch 0 --corpus c --input in "${@:3}"
     wants c ok "$n"

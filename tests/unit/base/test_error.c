@@ -85,9 +85,19 @@ static void exit_statuses_are_those_of_the_design(void **state)
         assert_int_equal(cpv_exit_status(table[i][0]), table[i][1]);
 }
 
+static void a_text_is_one_line_whatever_is_in_it(void **state)
+{
+    struct cpv_err err = {0};
+
+    (void)state;
+    (void)cpv_fail(&err, CPV_E_INPUT, "unknown key '%s'", "a\nb\tc\x7f\x01é");
+    assert_string_equal(err.text, "unknown key 'a?b?c??é'");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_text_is_one_line_whatever_is_in_it),
         cmocka_unit_test(fail_stores_code_and_text),
         cmocka_unit_test(fail_may_quote_its_own_text),
         cmocka_unit_test(sys_errors_choose_the_code),
