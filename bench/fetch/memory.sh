@@ -29,10 +29,10 @@ if [ -d "$photos" ]; then
     done
 else
     "$build/demo/capivara-demo-scenes" --clean --size mixed --scenes 40 "$tmp/world" >"$tmp/log"
-    cp "$tmp"/world/images/*.jpg "$tmp/root"
+    cp "$tmp/world/images"/*.jpg "$tmp/root"
 fi
 i=0
-for f in "$tmp"/root/*; do
+for f in "$tmp/root"/*; do
     truncate -s ">$((100000 + i * 900000 / 30))" "$f"
     i=$(((i + 7) % 31))
 done

@@ -61,7 +61,7 @@ int cpv_fail_memory(struct cpv_err *err);
 /* Put "<prefix>: " before the text; returns err's code (0 for a NULL err). */
 int cpv_err_add(struct cpv_err *err, const char *fmt, ...) CPV_PRINTF(2, 3);
 
-/* The exit status of design.md section 2 for a code. */
+/* The exit status for a code: docs/operations.md. */
 int cpv_exit_status(int code);
 
 #ifdef __cplusplus

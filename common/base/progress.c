@@ -339,7 +339,7 @@ void cpv_progress_close(cpv_progress **pp)
         cpv_pool_close(&p->thread);
         if (p->style == CPV_PROGRESS_LIVE)
             cpv_log_live(p->log, NULL);
-        else
+        else if (cpv_progress_look(p).done > 0)
             draw(p);
     }
     free_progress(p);

@@ -56,7 +56,7 @@ cpv_progress_style cpv_progress_style_of(int fd, bool quiet);
 CPV_MUST_CHECK int cpv_progress_open(cpv_progress **out,
                                      const struct cpv_progress_params *params,
                                      struct cpv_err *err);
-/* Removes the live line, or writes a last JSON line. */
+/* Removes the live line, or writes a last JSON line if anything was done. */
 void cpv_progress_close(cpv_progress **p);
 
 void cpv_progress_total(cpv_progress *p, uint64_t total);

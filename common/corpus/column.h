@@ -9,7 +9,7 @@
  *     00012.r1.tar.zst  00012.r1.json  00012.r1.stats.json        R = 1, ...
  *
  * A part counts when its record (.json) is there; of several revisions the
- * highest with a record counts (design.md section 3). A shard without a record
+ * highest with a record counts (docs/architecture.md). A shard without a record
  * was never committed.
  */
 #ifndef CPV_CORPUS_COLUMN_H

@@ -11,7 +11,7 @@
 #include "common/corpus/column.h"
 #include "common/stage/stage.h"
 
-/* Options of every stage (design.md section 2). */
+/* Options of every stage. */
 struct cpv_shared {
     const char *corpus, *config, *base, *parts, *device, *instance;
     struct cpv_texts set;

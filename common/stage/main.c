@@ -311,8 +311,8 @@ static int pin_settings(struct life *l, bool dry, struct cpv_err *err)
     if (!rc)
         rc = cpv_settings_text(l->groups, l->stage->n_groups, &text, err);
     if (!rc)
-        rc = cpv_settings_pin(s->corpus, l->run.column, cpv_buf_view(&text), s->redo,
-                              dry, l->run.settings_digest, &diff, err);
+        rc = cpv_settings_pin(s->corpus, l->run.column, cpv_buf_view(&text), s->redo, dry,
+                              l->run.settings_digest, &diff, err);
     if (rc == CPV_E_SETTINGS)
         print_diff(l->run.log, &diff);
     cpv_buf_release(&text);

@@ -4,7 +4,7 @@
  *
  * A stage says what it is in one const struct; the runner does the rest: options,
  * configuration, pinned settings, which parts need work and why, locks, commits,
- * records, signals, the disk guard, progress, exit status (design.md sections 2, 3).
+ * records, signals, the disk guard, progress, exit status (docs/architecture.md).
  *
  *     open        once, when settings are final: load models, find the input, set
  *                 run->n_parts

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* capivara-fetch: URL lists, folders or tars become image parts. */
+#include <malloc.h>
+
 #include "common/base/sys.h"
 #include "stages/fetch/fetch.h"
 
@@ -51,6 +53,8 @@ static int fetch_open(struct cpv_run *run, struct cpv_err *err)
     if (rc)
         return rc;
     run->n_parts = fetch_source_parts(f->source);
+    if (run->n_parts == 0)
+        return cpv_fail(err, CPV_E_INPUT, "'%s': no rows in it", f->set->path);
     cpv_progress_total(run->progress, fetch_source_rows(f->source));
     return CPV_OK;
 }
@@ -127,5 +131,11 @@ int main(int argc, char **argv)
         .close = fetch_close,
     };
 
+#ifdef M_MMAP_THRESHOLD
+    /* Bodies under way are reserved in full and filled as they come. From the heap, which
+     * glibc moves to with time, such a block is pages that others have touched: 1,000
+     * downloads then held twice the memory budget. Fixed at where it begins, 128 KiB. */
+    (void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
+#endif
     return cpv_stage_main(&stage, argc, argv);
 }

@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 static const char help[] =
-    "usage: e2e-helper run FILE SECONDS COMMAND...   its status; 124: killed at the limit.\n"
+    "usage: e2e-helper run FILE SECONDS COMMAND...   its status; 124: killed at the "
+    "limit.\n"
     "                  FILE gets `ms N` and `kib N`, its duration and peak memory\n"
     "       e2e-helper no-connect COMMAND...         connect(2) ends it with SIGSYS\n"
     "       e2e-helper listen FILE                   accepts on a port of 8000-8999, on\n"
@@ -57,7 +58,9 @@ static int wait_for(pid_t child, int64_t limit_ms, struct rusage *used, int *sta
         }
         (void)nanosleep(&tick, NULL);
     }
-    return late ? 124 : WIFEXITED(*status) ? WEXITSTATUS(*status) : 128 + WTERMSIG(*status);
+    return late                 ? 124
+           : WIFEXITED(*status) ? WEXITSTATUS(*status)
+                                : 128 + WTERMSIG(*status);
 }
 
 static int run(int argc, char **argv)
@@ -113,7 +116,8 @@ static int no_connect(int argc, char **argv)
 /* Dual-stack where there is IPv6; -1 if the port is taken. */
 static int bind_port(int port)
 {
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6,
+                               .sin6_port = htons((uint16_t)port)};
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     int off = 0, fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), bad;
 
@@ -263,12 +267,9 @@ static const struct {
     const char *name;
     int (*act)(int argc, char **argv);
 } verbs[] = {
-    {"run", run},
-    {"no-connect", no_connect},
-    {"listen", listener},
-    {"jpeg-size", jpeg_size},
-    {"scans", scans},
-    {"png-size", png_size},
+    {"run", run},         {"no-connect", no_connect},
+    {"listen", listener}, {"jpeg-size", jpeg_size},
+    {"scans", scans},     {"png-size", png_size},
 };
 
 int main(int argc, char **argv)

@@ -55,12 +55,11 @@ named() { failures "$1" | while read -r row status; do
     echo "$(sed -n "$((row + 1))p" names) $status"; done | sort; }
 
 say "$(wc -l <names) files, in the sizes they have"
-run 0 "$HELPER" run spent 60 capivara-fetch --quiet --min-free 1M --corpus c --input list.tsv \
+measured 0 capivara-fetch --quiet --min-free 1M --corpus c --input list.tsv \
     --file-col file --root root --resize-mode no
 named c >got.bad
 same got.bad bad
 equal samples "$(samples c)" $(($(wc -l <names) - $(wc -l <bad)))
-kib=$(sed -n 's/^kib //p' spent) ms=$(sed -n 's/^ms //p' spent)
 echo "$ms ms, $((kib / 1024)) MiB"
 [ -n "$SLOW" ] || [ "$kib" -lt 131072 ] || fail "it took $kib KiB of memory"
 
@@ -84,7 +83,7 @@ while read -r name; do
 done <names
 
 say "damaged ones with --accept-truncated: what is there, but no bombs"
-run 0 "$HELPER" run spent 60 capivara-fetch --quiet --min-free 1M --corpus take \
+measured 0 capivara-fetch --quiet --min-free 1M --corpus take \
     --input list.tsv --file-col file --root root --accept-truncated
 named take >got.bad
 has got.bad "bomb-100000.png bomb"

@@ -64,6 +64,12 @@ $(tail -n 20 err)"
 }
 # fetch STATUS OPTIONS...
 fetch() { run "$1" capivara-fetch --quiet --min-free 1M "${@:2}"; }
+# measured STATUS COMMAND...: sets ms and kib, its time and its peak of resident memory.
+# Meson's MALLOC_PERTURB_ would touch all that is reserved.
+measured() {
+    run "$1" env -u MALLOC_PERTURB_ "$HELPER" run spent 60 "${@:2}"
+    ms=$(sed -n 's/^ms //p' spent) kib=$(sed -n 's/^kib //p' spent)
+}
 
 # has FILE FIXED-STRING, has_not FILE FIXED-STRING
 has() { grep -qF -e "$2" "$1" || fail "$1 has no '$2': $(head -c 2000 "$1")"; }
