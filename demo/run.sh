@@ -19,7 +19,7 @@ while [ $# -gt 0 ]; do
     esac
 done
 
-home=$root/build/demo
+home=$root/build/demo-run
 world=$home/world corpus=$home/corpus
 capivara=$build/capivara
 bold='' plain=''
@@ -135,12 +135,12 @@ echo "all $rows rows: samples or failures with a reason, as expected"
 
 say "6. Where to look"
 cat <<EOF
-  build/demo/corpus/fetch/              image parts; plain tools read them:
-                                          zstd -dc build/demo/corpus/fetch/00000.tar.zst | tar t
-  build/demo/corpus/fetch/00000.json    the record: what came of each row
-  build/demo/corpus/shards/train/       the packed training set
-  build/demo/corpus/index.sqlite        the index; delete it, and 'capivara index rebuild' it
-  build/demo/world/                     the scenes, their captions and descriptions$(
-    [ -n "$photos" ] || printf '\n  build/demo/world/grid.png             the first scenes on one sheet')
-  build/capivara status --corpus build/demo/corpus
+  build/demo-run/corpus/fetch/              image parts; plain tools read them:
+                                          zstd -dc build/demo-run/corpus/fetch/00000.tar.zst | tar t
+  build/demo-run/corpus/fetch/00000.json    the record: what came of each row
+  build/demo-run/corpus/shards/train/       the packed training set
+  build/demo-run/corpus/index.sqlite        the index; delete it, and 'capivara index rebuild' it
+  build/demo-run/world/                     the scenes, their captions and descriptions$(
+    [ -n "$photos" ] || printf '\n  build/demo-run/world/grid.png             the first scenes on one sheet')
+  build/capivara status --corpus build/demo-run/corpus
 EOF

@@ -152,7 +152,7 @@ static void classify(struct cpv_file *f, enum cpv_part_file file, const char *co
                      const char *column, const struct cpv_column *c, cpv_arena *mem)
 {
     uint32_t counting = 0;
-    bool committed = cpv_column_find(c, f->part, &counting);
+    bool committed = cpv_column_find_any(c, f->part, &counting);
 
     if (file == CPV_FILE_JOURNAL)
         f->kind =

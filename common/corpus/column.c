@@ -12,6 +12,7 @@
 #include "common/base/file.h"
 #include "common/base/size.h"
 #include "common/base/sys.h"
+#include "common/format/json.h"
 
 static const char *const SUFFIX[] = {
     [CPV_FILE_SHARD] = ".tar.zst",
@@ -117,8 +118,8 @@ static int list_folder(const char *path, struct cpv_buf *buf, struct cpv_err *er
 }
 
 /* Sorted entries into parts: the last revision of a part that has a record counts. */
-static int gather(const struct found *f, size_t n, cpv_arena *mem, struct cpv_column *out,
-                  struct cpv_err *err)
+static int gather(const struct found *f, size_t n, uint32_t limit, cpv_arena *mem,
+                  struct cpv_column *out, struct cpv_err *err)
 {
     out->at = cpv_arena_calloc(mem, n ? n : 1, sizeof *out->at);
     if (!out->at)
@@ -143,7 +144,66 @@ static int gather(const struct found *f, size_t n, cpv_arena *mem, struct cpv_co
             out->count++;
         }
     }
+    while (out->count && out->at[out->count - 1].part >= limit) {
+        out->count--;
+        out->beyond++;
+    }
     return CPV_OK;
+}
+
+/* ---- how many parts ---- */
+
+enum { COLUMN_JSON_MAX = 4096 };
+
+int cpv_column_set_parts(const char *corpus, const char *column, uint32_t n_parts,
+                         struct cpv_err *err)
+{
+    struct cpv_buf path = {0}, text = {0}, old = {0};
+    int rc;
+
+    cpv_buf_printf(&path, "%s/%s/column.json", corpus, column);
+    cpv_buf_printf(&text, "{\"format\":\"capivara.column.v1\",\"parts\":%u}\n", n_parts);
+    if (!cpv_buf_cstr(&path) || text.failed) {
+        rc = cpv_fail_memory(err);
+    } else {
+        rc = cpv_file_read((const char *)path.data, COLUMN_JSON_MAX, &old, err);
+        if (rc == CPV_E_ABSENT || rc == CPV_E_INPUT ||
+            (!rc && !cpv_bytes_equal(cpv_buf_view(&old), cpv_buf_view(&text))))
+            rc = cpv_file_replace((const char *)path.data, cpv_buf_view(&text), err);
+    }
+    if (rc == CPV_E_BUSY) /* another process of this run is writing the same */
+        rc = CPV_OK;
+    cpv_buf_release(&path);
+    cpv_buf_release(&text);
+    cpv_buf_release(&old);
+    return rc;
+}
+
+/* As it was said; all of them where nothing was. */
+static int read_parts(const char *folder, uint32_t *limit, struct cpv_err *err)
+{
+    struct cpv_buf path = {0}, text = {0};
+    json_t *root = NULL;
+    int rc;
+
+    *limit = UINT32_MAX;
+    cpv_buf_printf(&path, "%s/column.json", folder);
+    rc = cpv_buf_cstr(&path)
+             ? cpv_file_read((const char *)path.data, COLUMN_JSON_MAX, &text, err)
+             : cpv_fail_memory(err);
+    if (!rc)
+        rc = cpv_json_parse(cpv_buf_view(&text), (const char *)path.data, &root, err);
+    if (!rc && json_is_integer(json_object_get(root, "parts")) &&
+        json_integer_value(json_object_get(root, "parts")) >= 0 &&
+        json_integer_value(json_object_get(root, "parts")) <= CPV_PARTS_MAX)
+        *limit = (uint32_t)json_integer_value(json_object_get(root, "parts"));
+    else if (!rc)
+        rc = cpv_fail(err, CPV_E_CORRUPT, "'%s': key 'parts': expected a number of parts",
+                      (const char *)path.data);
+    json_decref(root);
+    cpv_buf_release(&path);
+    cpv_buf_release(&text);
+    return rc == CPV_E_ABSENT ? CPV_OK : rc;
 }
 
 int cpv_column_scan(const char *corpus, const char *column, cpv_arena *mem,
@@ -151,37 +211,52 @@ int cpv_column_scan(const char *corpus, const char *column, cpv_arena *mem,
 {
     char *path = cpv_arena_printf(mem, "%s/%s", corpus, column);
     struct cpv_buf buf = {0};
+    uint32_t limit = UINT32_MAX;
     int rc;
 
     memset(out, 0, sizeof *out);
     rc = path ? list_folder(path, &buf, err) : cpv_fail_memory(err);
+    if (!rc)
+        rc = read_parts(path, &limit, err);
     if (!rc) {
         size_t n = buf.size / sizeof(struct found);
 
         if (n)
             qsort(buf.data, n, sizeof(struct found), compare_found);
-        rc = gather((const struct found *)(const void *)buf.data, n, mem, out, err);
+        rc =
+            gather((const struct found *)(const void *)buf.data, n, limit, mem, out, err);
     }
     cpv_buf_release(&buf);
     return rc;
 }
 
-bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revision)
+static bool find(const struct cpv_column_part *at, uint32_t n, uint32_t part,
+                 uint32_t *revision)
 {
-    uint32_t low = 0, high = c->count;
+    uint32_t low = 0, high = n;
 
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
 
-        if (c->at[mid].part < part)
+        if (at[mid].part < part)
             low = mid + 1;
         else
             high = mid;
     }
-    if (low == c->count || c->at[low].part != part)
+    if (low == n || at[low].part != part)
         return false;
-    *revision = c->at[low].revision;
+    *revision = at[low].revision;
     return true;
+}
+
+bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revision)
+{
+    return find(c->at, c->count, part, revision);
+}
+
+bool cpv_column_find_any(const struct cpv_column *c, uint32_t part, uint32_t *revision)
+{
+    return find(c->at, c->count + c->beyond, part, revision);
 }
 
 /* ---- sweeping ---- */

@@ -34,19 +34,30 @@ struct cpv_column_part {
     uint32_t part, revision; /* the highest revision with a record */
 };
 
-/* What the folder holds, sorted by part; `at` in the caller's arena. */
+/* What the folder holds, sorted by part; `at` in the caller's arena. Behind the `count`
+ * parts that count come those that are `beyond`. */
 struct cpv_column {
     struct cpv_column_part *at;
     uint32_t count;
     uint32_t superseded; /* revisions that a higher one has replaced */
     uint32_t orphans;    /* shards without a record: unfinished commits */
+    uint32_t beyond;     /* parts that the column no longer has: see set_parts */
 };
 
 /* An absent folder is an empty column. Foreign names are ignored. */
 CPV_MUST_CHECK int cpv_column_scan(const char *corpus, const char *column, cpv_arena *mem,
                                    struct cpv_column *out, struct cpv_err *err);
+/*
+ * Say how many parts the column has now (COLUMN/column.json): an input that became
+ * shorter, or larger parts, leave committed ones behind that are no part of it any
+ * more. Those stay where they are but do not count, until there are as many again.
+ */
+CPV_MUST_CHECK int cpv_column_set_parts(const char *corpus, const char *column,
+                                        uint32_t n_parts, struct cpv_err *err);
 /* The counting revision of one part; false if there is none. */
 bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revision);
+/* The same, those beyond too. */
+bool cpv_column_find_any(const struct cpv_column *c, uint32_t part, uint32_t *revision);
 
 /* The parts and revision that a file name of a column means; false for other names. */
 bool cpv_column_parse_name(const char *name, uint32_t *part, uint32_t *revision,

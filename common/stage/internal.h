@@ -54,11 +54,13 @@ struct cpv_run_state {
     struct cpv_shared shared;
     cpv_select *select;
     struct cpv_column column; /* as found at the start */
-    int64_t space_checked_ms;
+    uint8_t *taken;           /* by part: has this process claimed it before? */
 
     pthread_mutex_t lock; /* guards what follows */
+    int64_t space_checked_ms;
     uint64_t committed, done_before, held, busy, waiting;
-    uint64_t samples, failed; /* of the parts committed now */
+    uint64_t samples, failed;               /* of the parts committed now */
+    uint64_t samples_before, failed_before; /* of those done before */
 };
 
 struct cpv_part_state {

@@ -207,10 +207,10 @@ static int resolve(struct life *l, const cpv_config *config, struct cpv_err *err
     l->state.shared.instance = instance;
     if (!rc && config)
         rc = cpv_config_apply(config, &l->program, sections, n, l->mem, err);
-    if (!rc && config)
-        rc = settle_paths(l, err);
     for (size_t i = 0; i < set.count && !rc; i++)
         rc = cpv_config_set_one(&l->program, set.at[i], l->mem, err);
+    if (!rc && config)
+        rc = settle_paths(l, err);
     if (!rc)
         rc = cpv_cli_apply(&l->cli, l->mem, err);
     l->state.shared.instance = instance;
@@ -259,6 +259,7 @@ static int print_config(struct life *l, struct cpv_err *err)
     const char *sections[GROUPS_MAX];
     size_t n = sections_of(l, sections);
     struct cpv_buf out = {0};
+    int rc = CPV_OK;
 
     print_group(&l->groups[l->n_groups - 1], "", &out);
     for (size_t s = 0; s < n; s++) {
@@ -274,11 +275,11 @@ static int print_config(struct life *l, struct cpv_err *err)
                 print_group(&l->groups[g], dot ? "    " : "  ", &out);
     }
     if (out.failed)
-        return cpv_fail_memory(err);
-    (void)fwrite(out.data, 1, out.size, stdout);
+        rc = cpv_fail_memory(err);
+    else if (fwrite(out.data, 1, out.size, stdout) != out.size || fflush(stdout) != 0)
+        rc = cpv_fail(err, CPV_E_IO, "cannot write to stdout");
     cpv_buf_release(&out);
-    return fflush(stdout) == 0 ? CPV_OK
-                               : cpv_fail(err, CPV_E_IO, "cannot write to stdout");
+    return rc;
 }
 
 /* ---- the run ---- */
@@ -299,6 +300,7 @@ static void print_diff(cpv_log *log, struct cpv_buf *diff)
  */
 static int pin_settings(struct life *l, bool dry, struct cpv_err *err)
 {
+    struct cpv_opt_group groups[GROUPS_MAX];
     struct cpv_shared *s = &l->state.shared;
     struct cpv_buf text = {0}, diff = {0};
     char *folder = cpv_arena_printf(l->mem, "%s/%s", s->corpus, l->run.column);
@@ -306,10 +308,16 @@ static int pin_settings(struct life *l, bool dry, struct cpv_err *err)
 
     if (!rc && !s->dry_run)
         rc = cpv_folder_make(folder, err);
+    /* Without the instance's name: equal sets under two names are equal. */
+    for (size_t i = 0; i < l->stage->n_groups; i++) {
+        groups[i] = l->groups[i];
+        if (!l->stage->groups[i].section)
+            groups[i].section = l->stage->name;
+    }
     if (l->stage->uses_seed)
         cpv_buf_printf(&text, "seed: %lld\n", (long long)s->seed);
     if (!rc)
-        rc = cpv_settings_text(l->groups, l->stage->n_groups, &text, err);
+        rc = cpv_settings_text(groups, l->stage->n_groups, &text, err);
     if (!rc)
         rc = cpv_settings_pin(s->corpus, l->run.column, cpv_buf_view(&text), s->redo, dry,
                               l->run.settings_digest, &diff, err);
@@ -346,7 +354,8 @@ static int dry_run(struct life *l, struct cpv_err *err)
 static int verdict(struct life *l, struct cpv_err *err)
 {
     struct cpv_run_state *s = &l->state;
-    uint64_t rows = s->samples + s->failed;
+    uint64_t failed = s->failed + s->failed_before;
+    uint64_t rows = s->samples + s->samples_before + failed;
 
     cpv_log_info(l->run.log,
                  "%llu parts committed, %llu done before; %llu samples, %llu failed",
@@ -358,10 +367,10 @@ static int verdict(struct life *l, struct cpv_err *err)
                         "use elsewhere, %llu waiting for their input",
                         (unsigned long long)s->held, (unsigned long long)s->busy,
                         (unsigned long long)s->waiting);
-    if (rows && (double)s->failed > s->shared.max_failed * (double)rows)
+    if (rows && (double)failed > s->shared.max_failed * (double)rows)
         return cpv_fail(err, CPV_E_INPUT,
                         "%llu of %llu rows failed, more than max_failed allows (%g)",
-                        (unsigned long long)s->failed, (unsigned long long)rows,
+                        (unsigned long long)failed, (unsigned long long)rows,
                         s->shared.max_failed);
     return CPV_OK;
 }
@@ -378,6 +387,8 @@ static int open_run(struct life *l, struct cpv_err *err)
 
     if (!rc)
         rc = cpv_stop_install(err);
+    if (!rc && l->stage->settle)
+        rc = l->stage->settle(&l->run, err);
     if (!rc)
         rc = pin_settings(l, true, err);
     if (!rc && !s->dry_run)
@@ -389,6 +400,13 @@ static int open_run(struct life *l, struct cpv_err *err)
     return rc;
 }
 
+static bool device_is_one(const char *s)
+{
+    if (strncmp(s, "cuda:", 5) == 0)
+        return s[5] && strspn(s + 5, "0123456789") == strlen(s + 5);
+    return strcmp(s, "auto") == 0 || strcmp(s, "cpu") == 0 || strcmp(s, "cuda") == 0;
+}
+
 static int live(struct life *l, struct cpv_err *err)
 {
     struct cpv_shared *s = &l->state.shared;
@@ -397,9 +415,14 @@ static int live(struct life *l, struct cpv_err *err)
 
     if (!s->corpus || !*s->corpus)
         return cpv_fail(err, CPV_E_USAGE, "'--corpus' is needed; see --help");
+    if (!device_is_one(s->device))
+        return cpv_fail(err, CPV_E_USAGE,
+                        "'--device': expected auto, cpu or cuda[:N], got '%s'",
+                        s->device);
     l->run.corpus = s->corpus;
     l->run.seed = s->seed;
     l->run.accept_transient = s->accept_transient;
+    l->run.dry_run = s->dry_run;
     l->run.threads = s->threads ? (int)s->threads : processors > 0 ? (int)processors : 1;
     rc = open_run(l, err);
     if (!rc)
@@ -407,6 +430,11 @@ static int live(struct life *l, struct cpv_err *err)
     /* Not before the stage has found its input: a misspelt column pins nothing. */
     if (!rc && !s->dry_run)
         rc = pin_settings(l, false, err);
+    if (!rc && !s->dry_run)
+        rc = cpv_column_set_parts(s->corpus, l->run.column, l->run.n_parts, err);
+    l->state.taken = rc ? NULL : cpv_arena_calloc(l->mem, l->run.n_parts + 1u, 1);
+    if (!rc && !l->state.taken)
+        rc = cpv_fail_memory(err);
     if (!rc)
         rc = s->dry_run ? dry_run(l, err) : l->stage->work(&l->run, err);
     l->stage->close(&l->run);

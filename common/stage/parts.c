@@ -70,7 +70,7 @@ static int find_revision(struct cpv_run *run, uint32_t number, cpv_arena *mem,
                          int *revision, struct cpv_err *err)
 {
     uint32_t known;
-    int at = cpv_column_find(&run->state->column, number, &known) ? (int)known : -1;
+    int at = cpv_column_find_any(&run->state->column, number, &known) ? (int)known : -1;
 
     for (;; at++) {
         const char *path = cpv_column_path(mem, run->corpus, run->column, number,
@@ -127,9 +127,16 @@ int cpv_part_examine(struct cpv_run *run, uint32_t number, cpv_arena *mem,
                            CPV_FILE_RECORD);
     if (!path)
         return cpv_fail_memory(err);
-    if ((rc = cpv_record_read(path, mem, &was, err)))
+    rc = cpv_record_read(path, mem, &was, err);
+    if (rc == CPV_E_CORRUPT || rc == CPV_E_INPUT)
+        (void)cpv_err_add(err, "a damaged record; delete it, and its part is made again");
+    if (rc)
         return rc;
     *need = compare(run, record, &was);
+    if (*need == CPV_NEED_NOTHING) {
+        record->shard = was.shard;
+        record->n_failures = was.n_failures;
+    }
     return CPV_OK;
 }
 
@@ -141,10 +148,15 @@ int cpv_run_check_space(struct cpv_run *run, struct cpv_err *err)
     int64_t now = cpv_clock_ms();
     struct statvfs vfs;
     uint64_t free_bytes;
+    bool lately;
 
-    if (s->shared.min_free == 0 || now - s->space_checked_ms < 1000)
+    pthread_mutex_lock(&s->lock);
+    lately = now - s->space_checked_ms < 1000;
+    if (!lately)
+        s->space_checked_ms = now;
+    pthread_mutex_unlock(&s->lock);
+    if (s->shared.min_free == 0 || lately)
         return CPV_OK;
-    s->space_checked_ms = now;
     if (statvfs(run->corpus, &vfs) < 0)
         return CPV_OK; /* writing will say what is wrong */
     free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
@@ -232,7 +244,11 @@ static int claim(struct cpv_run *run, struct cpv_part *part, struct cpv_err *err
     }
     if (rc)
         return rc;
-    return !cpv_file_exists(part->state->record_path);
+    if (cpv_file_exists(part->state->record_path)) {
+        count(run, &run->state->done_before);
+        return 0;
+    }
+    return 1;
 }
 
 static int consider(struct cpv_run *run, uint32_t number, struct cpv_part **out,
@@ -250,6 +266,10 @@ static int consider(struct cpv_run *run, uint32_t number, struct cpv_part **out,
     part->again = need == CPV_NEED_FORCED;
     if (!rc && need == CPV_NEED_NOTHING) {
         count(run, &run->state->done_before);
+        pthread_mutex_lock(&run->state->lock);
+        run->state->samples_before += part->record.shard.samples;
+        run->state->failed_before += part->record.n_failures;
+        pthread_mutex_unlock(&run->state->lock);
         cpv_progress_skip(run->progress, part->record.row_end - part->record.row_begin);
     } else if (!rc && need == CPV_NEED_WAITS) {
         count(run, &run->state->waiting);
@@ -278,6 +298,9 @@ int cpv_run_next(struct cpv_run *run, struct cpv_part **out, struct cpv_err *err
             return rc;
         if ((rc = cpv_select_next(run->state->select, run->n_parts, &number, err)) <= 0)
             return rc;
+        if (run->state->taken[number])
+            continue; /* named twice */
+        run->state->taken[number] = 1;
         if ((rc = consider(run, number, out, err)))
             return rc;
     }
@@ -317,19 +340,27 @@ char *cpv_part_journal_path(const struct cpv_run *run, const struct cpv_part *pa
                            part->revision, CPV_FILE_JOURNAL);
 }
 
+/* One more link of a chain of digests. */
+static void add_link(uint8_t chain[CPV_SHA256_SIZE],
+                     const uint8_t digest[CPV_SHA256_SIZE])
+{
+    uint8_t both[2 * CPV_SHA256_SIZE];
+
+    memcpy(both, chain, CPV_SHA256_SIZE);
+    memcpy(both + CPV_SHA256_SIZE, digest, CPV_SHA256_SIZE);
+    cpv_sha256_of(chain, cpv_bytes_of(both, sizeof both));
+}
+
 void cpv_part_identity(const struct cpv_part *part, uint8_t out[32])
 {
     const struct cpv_record *r = &part->record;
 
-    /* A chain: each step digests the last one and one more thing. */
-    memcpy(out, r->settings, CPV_SHA256_SIZE);
-    for (uint32_t i = 0; i < r->n_inputs; i++) {
-        uint8_t link[2 * CPV_SHA256_SIZE];
-
-        memcpy(link, out, CPV_SHA256_SIZE);
-        memcpy(link + CPV_SHA256_SIZE, r->inputs[i].sha256, CPV_SHA256_SIZE);
-        cpv_sha256_of(out, cpv_bytes_of(link, sizeof link));
-    }
+    /* A chain: each step digests the last one and one more thing. A journal of another
+     * version of the program is not gone on with. */
+    cpv_sha256_of(out, cpv_bytes_str("capivara " CPV_VERSION));
+    add_link(out, r->settings);
+    for (uint32_t i = 0; i < r->n_inputs; i++)
+        add_link(out, r->inputs[i].sha256);
 }
 
 /* ---- committing ---- */

@@ -59,6 +59,9 @@ struct cpv_stage {
     size_t settings_size; /* of the struct that all groups fill */
     bool uses_seed;       /* then the seed is pinned with the settings */
 
+    /* May be NULL: make settings that say "find out" say what was found, before they
+     * are pinned. */
+    int (*settle)(struct cpv_run *run, struct cpv_err *err);
     int (*open)(struct cpv_run *run, struct cpv_err *err);
     /*
      * Fill inputs (in mem) and the part's range of rows. CPV_E_ABSENT: they are not
@@ -86,6 +89,7 @@ struct cpv_run {
     uint32_t n_parts; /* set by open */
     uint8_t settings_digest[32];
     bool accept_transient;
+    bool dry_run; /* write nothing, caches neither */
     cpv_log *log;
     cpv_progress *progress;      /* the stage adds samples; the runner sets totals */
     cpv_arena *mem;              /* lives as long as the run; the opening thread's */
@@ -146,7 +150,8 @@ char *cpv_part_journal_path(const struct cpv_run *run, const struct cpv_part *pa
 /* What the part depends on, settings and inputs, for the journal's identity. */
 void cpv_part_identity(const struct cpv_part *part, uint8_t out[32]);
 
-/* Is there still room on the corpus's disk? CPV_E_SPACE if not; cheap, call often. */
+/* Is there still room on the corpus's disk? CPV_E_SPACE if not; cheap, call often, from
+ * any thread. */
 CPV_MUST_CHECK int cpv_run_check_space(struct cpv_run *run, struct cpv_err *err);
 
 /* main() of a stage's program. */

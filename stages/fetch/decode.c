@@ -48,6 +48,7 @@ static void read_local(struct decoder *d, struct fetch_job *job)
     const struct fetch_settings *set = d->f->set;
     const char *root = set->root ? set->root : set->path;
     struct cpv_err err = {0};
+    struct stat st;
     char *path;
     int rc;
 
@@ -60,6 +61,10 @@ static void read_local(struct decoder *d, struct fetch_job *job)
         job->out_of_memory = true;
         return;
     }
+    if (cpv_sys.stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        fail_job(job, "not_a_file", ""); /* a pipe would be waited for, for ever */
+        return;
+    }
     rc = cpv_file_read(path, (size_t)set->max_bytes, &job->body, &err);
     if (rc == CPV_E_MEMORY)
         job->out_of_memory = true;
@@ -69,7 +74,7 @@ static void read_local(struct decoder *d, struct fetch_job *job)
         fail_job(job, "too_big", "");
     else if (rc) {
         fail_job(job, "read_error", "");
-        job->transient = true;
+        job->transient = err.sys != EACCES && err.sys != EPERM && err.sys != ELOOP;
     }
 }
 

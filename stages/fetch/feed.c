@@ -15,7 +15,7 @@
 #include "stages/fetch/fetch.h"
 
 /* Samples of a tar on their way at once: enough for every decoder, little memory. */
-enum { TAR_IN_FLIGHT = 256 };
+enum { TAR_IN_FLIGHT = 256, SAMPLES_MAX = 100000000 };
 
 char *fetch_key(const struct fetch *f, uint32_t part, uint32_t index, cpv_arena *mem)
 {
@@ -83,14 +83,14 @@ static int replay(void *ctx, struct cpv_bytes payload, uint64_t offset,
     uint32_t index = cpv_get_u32(&c);
     uint8_t flags = cpv_get_u8(&c);
 
-    if (c.failed || (p->rows && index >= p->n))
+    if (c.failed || index >= (p->rows ? p->n : SAMPLES_MAX))
         return CPV_OK; /* of another time: as if it were not there */
-    return fetch_part_note(p, index, offset, flags & 2, err);
+    return fetch_part_note(p, index, offset, (flags & 6) == 2, err);
 }
 
-static bool asked_for(const struct fetch *f, const struct cpv_failure *fail)
+bool fetch_refetch_wants(const struct fetch_settings *set, const struct cpv_failure *fail)
 {
-    const char *want = f->set->refetch;
+    const char *want = set->refetch;
 
     if (!want)
         return false;
@@ -104,6 +104,7 @@ static int keep_failure(struct fetch_part *p, const struct cpv_failure *fail,
 {
     struct fetch_outcome o = {.index = index,
                               .transient = fail->transient,
+                              .kept = true,
                               .status = fail->status,
                               .detail = fail->detail};
     struct cpv_buf payload = {0};
@@ -151,10 +152,23 @@ static int reuse(struct fetch *f, struct fetch_part *p, struct cpv_err *err)
         uint64_t index = was.failures[i].row - p->first_row;
 
         if (index < p->n && p->slots[index].state == FETCH_TODO &&
-            !asked_for(f, &was.failures[i]))
+            !fetch_refetch_wants(f->set, &was.failures[i]))
             rc = keep_failure(p, &was.failures[i], (uint32_t)index, err);
     }
     return rc;
+}
+
+/* A refetch of other rows is other work. */
+static void add_selection(const struct fetch *f, const struct fetch_part *p,
+                          uint8_t identity[CPV_SHA256_SIZE])
+{
+    uint64_t selection;
+
+    if (!p->part->again || !f->set->refetch)
+        return;
+    selection = cpv_xxh64(f->set->refetch, strlen(f->set->refetch), 0);
+    for (int i = 0; i < 8; i++)
+        identity[i] ^= (uint8_t)(selection >> (8 * i));
 }
 
 static int load(struct fetch *f, struct fetch_part *p, struct cpv_err *err)
@@ -165,6 +179,7 @@ static int load(struct fetch *f, struct fetch_part *p, struct cpv_err *err)
     int rc = path ? CPV_OK : cpv_fail_memory(err);
 
     cpv_part_identity(p->part, identity);
+    add_selection(f, p, identity);
     if (!rc && !fetch_source_is_tars(f->source)) {
         rc = fetch_source_rows_of(f->source, p->part->number, p->mem, &rows, &p->n, err);
         p->rows = rows;
@@ -370,7 +385,10 @@ static int send_sample(struct fetch *f, struct fetch_part *p, const struct cpv_s
 {
     uint32_t index = (uint32_t)s->number;
     struct fetch_job *job;
-    int rc = grow_slots(p, index + 1, err);
+    int rc =
+        s->number < SAMPLES_MAX
+            ? grow_slots(p, index + 1, err)
+            : cpv_fail(err, CPV_E_INPUT, "more than %d samples in one tar", SAMPLES_MAX);
 
     if (rc)
         return rc;
@@ -424,7 +442,9 @@ static int feed_tar(struct fetch *f, struct fetch_part *p, struct cpv_err *err)
                         report->unclosed ? " has no end" : "",
                         (unsigned long long)report->dropped,
                         (unsigned long long)report->duplicates);
-    p->part->record.row_end = p->n;
+    p->repeated = report->duplicates;
+    p->cut_off = report->dropped + (report->truncated && !report->dropped);
+    p->part->record.row_end = p->n + p->repeated + p->cut_off;
     cpv_samples_close(&p->samples);
     return rc;
 }

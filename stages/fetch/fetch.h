@@ -62,6 +62,9 @@ extern const size_t fetch_n_groups;
 
 typedef struct fetch_source fetch_source;
 
+/* `auto` becomes the format that the input has. */
+CPV_MUST_CHECK int fetch_settle(struct cpv_run *run, struct cpv_err *err);
+
 CPV_MUST_CHECK int fetch_source_open(fetch_source **out, struct cpv_run *run,
                                      struct cpv_err *err);
 void fetch_source_close(fetch_source **s);
@@ -87,6 +90,7 @@ enum { FETCH_MEMBERS_MAX = 64 };
 struct fetch_outcome {
     uint32_t index; /* of the row in its part */
     bool ok, transient;
+    bool kept; /* a failure of an earlier revision that is not to be tried again */
     const char *status, *detail; /* if not ok; detail may be "" */
     const char *key;             /* of tar samples; NULL: made from the row's number */
     uint8_t sha256[32];          /* of the original file, if ok */
@@ -118,6 +122,9 @@ struct fetch_part {
     uint32_t n, capacity; /* of slots; grows for tars */
     uint32_t pending;     /* jobs under way */
     bool fed;             /* no more jobs to come */
+    bool broken;          /* its tar cannot be read: it will not be finished */
+    uint64_t repeated;    /* samples of the tar left out because their key came before */
+    uint64_t cut_off;     /* samples lost with the end of the tar */
     uint64_t first_row;   /* of the part in the input */
     cpv_shard *old;       /* what is copied from, in a refetch */
     cpv_arena *mem;       /* rows and keys: the main thread's, then the finisher's */
@@ -133,6 +140,7 @@ struct fetch_job {
     /* from the network or the tar */
     struct cpv_buf body;
     size_t charged;     /* bytes to give back to the memory budget */
+    size_t fetched;     /* bytes that came over the network */
     const char *status; /* NULL: still good */
     bool transient;
     char detail[160];
@@ -151,7 +159,8 @@ struct fetch_foreign {
     size_t n_members;
 };
 
-enum { FETCH_ACTIVE_MAX = 3 }; /* parts under way at once */
+/* Parts under way at once: so many may wait for their slowest rows. */
+enum { FETCH_ACTIVE_MAX = 16 };
 
 struct fetch {
     struct cpv_run *run;
@@ -168,11 +177,16 @@ struct fetch {
     int finishing;                              /* with the finisher */
     struct fetch_part *feeding;                 /* the one that is not all fed, or NULL */
     uint64_t in_flight;                         /* jobs */
+    uint32_t unreadable;                        /* tars */
     pthread_mutex_t lock;
     struct cpv_err finish_err; /* the finisher's first error, under lock */
 };
 
 /* ---- the steps ---- */
+
+/* Does --refetch ask for this failure? */
+bool fetch_refetch_wants(const struct fetch_settings *set,
+                         const struct cpv_failure *fail);
 
 /* Key of a row: as img2dataset numbers them. */
 char *fetch_key(const struct fetch *f, uint32_t part, uint32_t index, cpv_arena *mem);

@@ -44,10 +44,10 @@ static bool seen_before(struct seen *s, const uint8_t digest[CPV_SHA256_SIZE])
 static bool is_image_fault(const char *status)
 {
     static const char *const names[] = {
-        "empty",          "not_image", "unsupported_format",
-        "decode",         "bomb",      "too_small",
-        "too_large_area", "aspect",    "bad_json",
-        "no_image",       NULL};
+        "empty",    "not_image", "unsupported_format", "decode",
+        "bomb",     "too_small", "too_large_area",     "aspect",
+        "bad_json", "no_image",  "truncated",          "duplicate_key",
+        NULL};
 
     for (size_t i = 0; names[i]; i++)
         if (strcmp(status, names[i]) == 0)
@@ -55,7 +55,7 @@ static bool is_image_fault(const char *status)
     return false;
 }
 
-static int fail_row(struct finish *w, uint32_t index, const char *key, const char *status,
+static int fail_row(struct finish *w, uint64_t index, const char *key, const char *status,
                     bool transient, const char *detail, struct cpv_err *err)
 {
     w->failed++;
@@ -86,7 +86,8 @@ static bool digest_of_copy(const struct cpv_sample *s, uint8_t out[CPV_SHA256_SI
     return ok;
 }
 
-static int copy_row(struct finish *w, const char *key, uint32_t at, struct cpv_err *err)
+static int copy_row(struct finish *w, uint32_t index, const char *key, uint32_t at,
+                    struct cpv_err *err)
 {
     uint8_t digest[CPV_SHA256_SIZE];
     struct cpv_sample s;
@@ -94,10 +95,10 @@ static int copy_row(struct finish *w, const char *key, uint32_t at, struct cpv_e
 
     if (rc)
         return rc;
-    if (digest_of_copy(&s, digest))
-        (void)seen_before(&w->seen, digest);
+    if (digest_of_copy(&s, digest) && seen_before(&w->seen, digest))
+        return fail_row(w, index, key, "duplicate_content", false, "", err);
     cpv_shard_put(w->p->part->writer, key, s.members, s.n_members);
-    return CPV_OK;
+    return cpv_shard_check_writer(w->p->part->writer, err);
 }
 
 static int finish_row(struct finish *w, uint32_t index, struct cpv_err *err)
@@ -113,7 +114,7 @@ static int finish_row(struct finish *w, uint32_t index, struct cpv_err *err)
         return cpv_fail(err, CPV_E_BUG, "part %05u: row %u has no outcome",
                         w->p->part->number, index);
     if (slot->state == FETCH_COPIED)
-        return copy_row(w, key, (uint32_t)slot->at, err);
+        return copy_row(w, index, key, (uint32_t)slot->at, err);
     if ((rc = cpv_journal_read(w->p->journal, slot->at, &w->payload, err)) ||
         (rc = fetch_outcome_decode(cpv_buf_view(&w->payload), w->mem, &o, err)))
         return rc;
@@ -149,7 +150,8 @@ static void put_stats(const struct finish *w, struct cpv_buf *out)
         "\"failed_to_download\":%llu,\"failed_to_resize\":%llu,"
         "\"downloaded_bytes\":%llu,\"status_dict\":{\"success\":%llu",
         (unsigned long long)w->downloads_failed, (unsigned long long)w->resizes_failed,
-        (unsigned long long)w->p->body_bytes, (unsigned long long)(w->p->n - w->failed));
+        (unsigned long long)w->p->body_bytes,
+        (unsigned long long)(w->p->n + w->p->repeated + w->p->cut_off - w->failed));
     cpv_part_failures(w->p->part, &r);
     if (cpv_record_statuses(&r, w->mem, &counts, &n, NULL) == CPV_OK)
         for (uint32_t i = 0; i < n; i++)
@@ -166,9 +168,15 @@ static int write_part(struct finish *w, struct cpv_err *err)
     for (uint32_t i = 0; i < p->n && !rc; i++) {
         if (i % 256 == 0 && cpv_stop_requested())
             return cpv_fail(err, CPV_E_STOPPED, "stopped; run again to go on");
-        rc = finish_row(w, i, err);
+        rc = i % 256 == 0 ? cpv_run_check_space(w->f->run, err) : CPV_OK;
+        if (!rc)
+            rc = finish_row(w, i, err);
         cpv_arena_reset(w->mem);
     }
+    /* What a tar held besides: known by number only, and accounted for. */
+    for (uint64_t i = 0; i < p->repeated + p->cut_off && !rc; i++)
+        rc = fail_row(w, p->n + i, "", i < p->repeated ? "duplicate_key" : "truncated",
+                      false, "", err);
     return rc;
 }
 

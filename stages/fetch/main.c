@@ -2,6 +2,7 @@
 /* capivara-fetch: URL lists, folders or tars become image parts. */
 #include <malloc.h>
 
+#include "common/base/size.h"
 #include "common/base/sys.h"
 #include "stages/fetch/fetch.h"
 
@@ -35,6 +36,28 @@ static int digits_for(int64_t rows_per_part)
     return digits > 0 ? digits : 1;
 }
 
+/* A word that a record may hold, or one of the two for several. */
+static bool refetch_is_one(const char *word)
+{
+    static const char *const more[] = {
+        "transient",    "all",        "bad_row",       "bad_path",
+        "missing_file", "not_a_file", "read_error",    "hash_mismatch",
+        "bad_json",     "no_image",   "duplicate_url", "duplicate_content"};
+
+    if (!word)
+        return true;
+    for (size_t i = 0; i < CPV_COUNT(more); i++)
+        if (strcmp(word, more[i]) == 0)
+            return true;
+    for (int i = 0; i < CPV_HTTP_N_STATUS; i++)
+        if (strcmp(word, cpv_http_status_name((cpv_http_status)i)) == 0)
+            return true;
+    for (int i = CPV_IMAGE_OK + 1; i <= CPV_IMAGE_ASPECT; i++)
+        if (strcmp(word, cpv_image_status_name((enum cpv_image_status)i)) == 0)
+            return true;
+    return false;
+}
+
 static int fetch_open(struct cpv_run *run, struct cpv_err *err)
 {
     struct fetch *f = cpv_arena_calloc(run->mem, 1, sizeof *f);
@@ -47,6 +70,11 @@ static int fetch_open(struct cpv_run *run, struct cpv_err *err)
     f->set = run->settings;
     pthread_mutex_init(&f->lock, NULL);
     atomic_init(&f->cancel, false);
+    if (!refetch_is_one(f->set->refetch))
+        return cpv_fail(err, CPV_E_USAGE,
+                        "'--refetch': expected transient, all or a status of a failure, "
+                        "got '%s'",
+                        f->set->refetch);
     describe_image(f);
     f->key_digits = digits_for(f->set->rows_per_part);
     rc = fetch_source_open(&f->source, run, err);
@@ -70,15 +98,9 @@ static int fetch_inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
 /* A refetch: does a committed part hold a failure that is asked for? */
 static bool fetch_wants_again(struct cpv_run *run, const struct cpv_record *r)
 {
-    const char *want = ((const struct fetch *)run->self)->set->refetch;
-
-    for (uint64_t i = 0; want && i < r->n_failures; i++) {
-        const struct cpv_failure *fail = &r->failures[i];
-
-        if (strcmp(want, "all") == 0 || strcmp(want, fail->status) == 0 ||
-            (strcmp(want, "transient") == 0 && fail->transient))
+    for (uint64_t i = 0; i < r->n_failures; i++)
+        if (fetch_refetch_wants(run->settings, &r->failures[i]))
             return true;
-    }
     return false;
 }
 
@@ -124,6 +146,7 @@ int main(int argc, char **argv)
         .groups = fetch_groups,
         .n_groups = fetch_n_groups,
         .settings_size = sizeof(struct fetch_settings),
+        .settle = fetch_settle,
         .open = fetch_open,
         .inputs = fetch_inputs,
         .wants_again = fetch_wants_again,

@@ -2,9 +2,9 @@
 /*
  * Outcomes as journal payloads:
  *
- *   u32 index | u8 flags (1 ok, 2 transient) | str key ("" if made from the number)
- *   not ok:  str status | str detail
- *   ok:      sha256 | u8 members | per member: str ext, u32 size | bytes of each
+ *   u32 index | u8 flags (1 ok, 2 transient, 4 kept) | str key ("" if made from the
+ * number) not ok:  str status | str detail ok:      sha256 | u8 members | per member: str
+ * ext, u32 size | bytes of each
  *
  * str: u16 size and bytes. Not a public format: a journal lives from one run to the
  * next of the same program.
@@ -22,7 +22,7 @@ static void put_str(struct cpv_buf *out, const char *s)
 void fetch_outcome_encode(const struct fetch_outcome *o, struct cpv_buf *out)
 {
     cpv_buf_u32(out, o->index);
-    cpv_buf_byte(out, (uint8_t)(o->ok | o->transient << 1));
+    cpv_buf_byte(out, (uint8_t)(o->ok | o->transient << 1 | o->kept << 2));
     put_str(out, o->key ? o->key : "");
     if (!o->ok) {
         put_str(out, o->status);
@@ -79,6 +79,7 @@ int fetch_outcome_decode(struct cpv_bytes payload, cpv_arena *mem,
     flags = cpv_get_u8(&c);
     out->ok = flags & 1;
     out->transient = flags & 2;
+    out->kept = flags & 4;
     out->key = get_str(&c, mem);
     if (out->key && !*out->key)
         out->key = NULL;

@@ -26,7 +26,6 @@ struct fetch_source {
     struct cpv_texts tars; /* webdataset */
     cpv_rows *rows;        /* at the part that was read last */
     bool salvage;
-    size_t max_bytes;
 };
 
 /* ---- opening ---- */
@@ -78,7 +77,7 @@ static int make_plan(fetch_source *s, struct cpv_run *run, struct cpv_err *err)
     if (rc)
         return rc;
     cpv_progress_note(run->progress, " ");
-    if (cpv_file_exists(run->corpus) &&
+    if (!run->dry_run && cpv_file_exists(run->corpus) &&
         cpv_plan_save(s->plan, cache, &s->params, rows_per_part, &ignored))
         cpv_log_debug(run->log, "the plan was not kept: %s", ignored.text);
     return CPV_OK;
@@ -154,18 +153,21 @@ static int open_tars(fetch_source *s, struct cpv_run *run, struct cpv_err *err)
 }
 
 /* By name, or a folder; asked once, so that all who need it are of one opinion. */
-static int settle_format(fetch_source *s, const char *path, struct cpv_err *err)
+int fetch_settle(struct cpv_run *run, struct cpv_err *err)
 {
+    struct fetch_settings *set = run->settings;
     struct stat st;
     bool there;
 
-    if (s->params.format != CPV_ROWS_AUTO)
+    if (!set->path || !*set->path)
+        return cpv_fail(err, CPV_E_USAGE, "'--input' (input.path) is needed; see --help");
+    if (set->format != CPV_ROWS_AUTO)
         return CPV_OK;
-    there = cpv_sys.stat(path, &st) == 0;
+    there = cpv_sys.stat(set->path, &st) == 0;
     if (!there && errno != ENOENT) /* which may be a pattern for tars */
-        return cpv_fail_sys(err, errno, "cannot look at '%s'", path);
-    s->params.format =
-        there && S_ISDIR(st.st_mode) ? CPV_ROWS_FOLDER : cpv_rows_guess(path);
+        return cpv_fail_sys(err, errno, "cannot look at '%s'", set->path);
+    set->format = there && S_ISDIR(st.st_mode) ? (int)CPV_ROWS_FOLDER
+                                               : (int)cpv_rows_guess(set->path);
     return CPV_OK;
 }
 
@@ -179,7 +181,6 @@ int fetch_source_open(fetch_source **out, struct cpv_run *run, struct cpv_err *e
     if (!s)
         return cpv_fail_memory(err);
     s->salvage = set->salvage;
-    s->max_bytes = (size_t)set->max_bytes + ((size_t)16 << 20);
     s->params = (struct cpv_rows_params){
         .path = set->path,
         .format = (cpv_rows_format)set->format,
@@ -190,12 +191,7 @@ int fetch_source_open(fetch_source **out, struct cpv_run *run, struct cpv_err *e
         .extra = set->extra,
         .header = (cpv_rows_header)set->header,
     };
-    if (!set->path || !*set->path)
-        rc = cpv_fail(err, CPV_E_USAGE, "'--input' (input.path) is needed; see --help");
-    else
-        rc = take_hash(s, set, err);
-    if (!rc)
-        rc = settle_format(s, set->path, err);
+    rc = take_hash(s, set, err);
     if (!rc)
         rc = s->params.format == CPV_ROWS_WEBDATASET ? open_tars(s, run, err)
                                                      : make_plan(s, run, err);
@@ -313,10 +309,8 @@ int fetch_source_rows_of(fetch_source *s, uint32_t part, cpv_arena *mem,
 int fetch_source_samples_of(fetch_source *s, uint32_t part, cpv_samples **out,
                             struct cpv_err *err)
 {
-    struct cpv_samples_params params = {.salvage = s->salvage,
-                                        .repeats = true,
-                                        .read_ahead = 2,
-                                        .max_bytes = s->max_bytes};
+    struct cpv_samples_params params = {
+        .salvage = s->salvage, .repeats = true, .read_ahead = 2};
 
     return cpv_samples_open(out, s->tars.at[part], &params, err);
 }

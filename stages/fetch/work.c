@@ -27,7 +27,7 @@ static void answered(void *ctx, struct cpv_http_reply *reply)
 
     if (reply->status == CPV_HTTP_OK) {
         job->body = reply->body;
-        job->charged = reply->body.size;
+        job->charged = job->fetched = reply->body.size;
         cpv_buf_init(&reply->body);
     } else if (reply->status == CPV_HTTP_STOPPED) {
         job->stopped = true;
@@ -145,6 +145,15 @@ static void forget(struct fetch *f, struct fetch_part *p)
     fetch_part_close(f, &p);
 }
 
+/* All rows of a part are dealt with. */
+static int conclude(struct fetch *f, struct fetch_part *p, struct cpv_err *err)
+{
+    if (!p->broken)
+        return hand_on(f, p, err);
+    forget(f, p);
+    return CPV_OK;
+}
+
 /* One thing that came back. Takes the job; `rc` is the trouble we are in already. */
 static int settle(struct fetch *f, struct fetch_job *job, int rc, struct cpv_err *err)
 {
@@ -162,10 +171,13 @@ static int settle(struct fetch *f, struct fetch_job *job, int rc, struct cpv_err
     } else {
         p->pending--;
         f->in_flight--;
+        p->body_bytes += job->fetched;
         if (!rc)
             rc = keep(f, job, err);
+        else if (!job->stopped && !job->out_of_memory)
+            (void)keep(f, job, NULL); /* done is done, whatever else is wrong */
         if (!rc && p->pending == 0 && p->fed)
-            rc = hand_on(f, p, err);
+            rc = conclude(f, p, err);
     }
     fetch_job_free(&job);
     return rc;
@@ -180,6 +192,19 @@ static bool may_begin(const struct fetch *f)
            (f->active == 0 || cpv_run_ready(f->run));
 }
 
+/* One bad tar of many costs one part: the others go on, and the run ends with 65. */
+static bool is_unreadable_tar(const struct fetch *f, int rc)
+{
+    return fetch_source_is_tars(f->source) &&
+           (rc == CPV_E_INPUT || rc == CPV_E_CORRUPT || rc == CPV_E_ABSENT);
+}
+
+static void pass_over(struct fetch *f, const struct cpv_err *err)
+{
+    cpv_log_err(f->run->log, err);
+    f->unreadable++;
+}
+
 /* 1: one was begun; 0: there are no more. */
 static int begin(struct fetch *f, struct cpv_err *err)
 {
@@ -189,7 +214,12 @@ static int begin(struct fetch *f, struct cpv_err *err)
 
     if (rc <= 0)
         return rc;
-    if ((rc = fetch_part_open(f, &part, &p, err)))
+    rc = fetch_part_open(f, &part, &p, err);
+    if (is_unreadable_tar(f, rc)) {
+        pass_over(f, err);
+        return 1;
+    }
+    if (rc)
         return rc;
     f->parts[f->active++] = p;
     f->feeding = p;
@@ -204,10 +234,15 @@ static int feed(struct fetch *f, struct cpv_err *err)
     if (!p)
         return CPV_OK;
     rc = fetch_part_feed(f, p, err);
+    if (is_unreadable_tar(f, rc)) {
+        pass_over(f, err);
+        p->broken = p->fed = true;
+        rc = CPV_OK;
+    }
     if (p->fed || rc)
         f->feeding = NULL;
     if (!rc && p->fed && p->pending == 0)
-        rc = hand_on(f, p, err);
+        rc = conclude(f, p, err);
     return rc;
 }
 
@@ -264,6 +299,9 @@ static int loop(struct fetch *f, struct cpv_err *err)
             cpv_queue_get_for(f->done, &item, busy ? 0 : TICK_MS) == CPV_QUEUE_ITEM)
             rc = settle(f, item, CPV_OK, err);
     }
+    if (!rc && f->unreadable)
+        rc = cpv_fail(err, CPV_E_INPUT, "%u tars cannot be read; the others are done",
+                      f->unreadable);
     return rc;
 }
 

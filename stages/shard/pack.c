@@ -18,6 +18,7 @@
 struct item {
     uint32_t part, pos;
     uint32_t slot;   /* its place in the shard */
+    bool repeated;   /* its key needs the part's number before it */
     uint64_t offset; /* in the journal, plus 1; 0: not there yet */
 };
 
@@ -149,10 +150,16 @@ static int open_part(struct packing *k, uint32_t part, struct cpv_err *err)
     return CPV_OK;
 }
 
+static const char *packed_key(struct packing *k, const struct item *item, const char *key)
+{
+    return item->repeated ? cpv_arena_printf(k->mem, "%05u-%.73s", item->part, key) : key;
+}
+
 static int read_item(struct packing *k, struct item *item, struct cpv_err *err)
 {
     struct cpv_sample samples[PACK_COLUMNS_MAX];
     struct cpv_member *members;
+    const char *key = NULL;
     size_t n;
     int rc = open_part(k, item->part, err);
 
@@ -168,8 +175,10 @@ static int read_item(struct packing *k, struct item *item, struct cpv_err *err)
     if (!rc)
         rc = cpv_merge_samples(samples, k->p->n_columns, k->p->set->images, k->mem,
                                &members, &n, err);
+    if (!rc && !(key = packed_key(k, item, samples[0].key)))
+        rc = cpv_fail_memory(err);
     if (!rc)
-        rc = write_item(k, item, samples[0].key, members, n, err);
+        rc = write_item(k, item, key, members, n, err);
     return rc;
 }
 
@@ -191,10 +200,14 @@ static int gather(struct packing *k, struct cpv_err *err)
     for (uint32_t i = 0; i < k->n && !rc; i++) {
         struct item *item = &k->items[k->way[i]->slot];
 
-        if (item->offset)
+        if (item->offset) {
+            cpv_progress_skip(k->p->run->progress, 1);
             continue;
+        }
         if (i % 64 == 0 && cpv_stop_requested())
             return cpv_fail(err, CPV_E_STOPPED, "stopped; run again to go on");
+        if (i % 64 == 0 && (rc = cpv_run_check_space(k->p->run, err)))
+            return rc;
         rc = read_item(k, item, err);
         cpv_arena_reset(k->mem);
         cpv_progress_add(k->p->run->progress, 1, 0);
@@ -232,7 +245,8 @@ static int choose(struct packing *k, struct cpv_err *err)
     for (uint32_t i = 0; i < k->n; i++) {
         const struct pack_entry *e = &k->p->entries[first + i];
 
-        k->items[i] = (struct item){e->part, e->pos, i, 0};
+        k->items[i] = (struct item){e->part, e->pos & ~PACK_KEY_REPEATED, i,
+                                    (e->pos & PACK_KEY_REPEATED) != 0, 0};
         k->way[i] = &k->items[i];
     }
     return CPV_OK;

@@ -32,10 +32,12 @@ struct pack_column {
     uint8_t digest[32]; /* of all its parts' tar digests */
 };
 
-/* Where a kept sample lies: the same in every column. */
+/* Where a kept sample lies. */
 struct pack_entry {
-    uint32_t part, pos; /* pos: in the first column's shard */
+    uint32_t part;
+    uint32_t pos; /* in the leading column's shard, or'ed with PACK_KEY_REPEATED */
 };
+#define PACK_KEY_REPEATED 0x80000000u /* its key stands in an earlier part, too */
 
 struct pack_dropped {
     uint64_t url, content, missing;

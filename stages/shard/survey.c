@@ -70,6 +70,10 @@ int pack_find_columns(struct pack *p, struct cpv_err *err)
         int rc;
 
         c->name = names->at[i];
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(names->at[k], c->name) == 0)
+                return cpv_fail(err, CPV_E_USAGE, "'columns': '%s' stands there twice",
+                                c->name);
         rc = cpv_column_scan(p->run->corpus, c->name, p->run->mem, &c->parts, err);
         if (!rc && c->parts.count == 0)
             rc = cpv_fail(err, CPV_E_BUSY,
@@ -138,7 +142,7 @@ static int seen_before(struct digests *d, uint64_t v, struct cpv_err *err)
 struct survey {
     struct pack *p;
     struct cpv_buf entries; /* struct pack_entry */
-    struct digests urls, contents;
+    struct digests urls, contents, keys;
     cpv_arena *mem; /* of one part */
     cpv_shard *others[PACK_COLUMNS_MAX];
 };
@@ -197,6 +201,19 @@ static int judge(struct survey *s, const struct cpv_sample *sample, struct cpv_e
     return rc < 0 ? rc : 1;
 }
 
+/* Tars of different makers use the same keys: the second one gets its part's number. */
+static int keep(struct survey *s, uint32_t part, uint32_t pos, const char *key,
+                struct cpv_err *err)
+{
+    int repeated = seen_before(&s->keys, cpv_xxh64(key, strlen(key), 1), err);
+    struct pack_entry entry = {part, pos | (repeated == 1 ? PACK_KEY_REPEATED : 0)};
+
+    if (repeated < 0)
+        return repeated;
+    cpv_buf_add(&s->entries, &entry, sizeof entry);
+    return s->entries.failed ? cpv_fail_memory(err) : CPV_OK;
+}
+
 /* The same part of every other column; 0 if one of them has not got it. */
 static int open_others(struct survey *s, uint32_t part, struct cpv_err *err)
 {
@@ -222,7 +239,7 @@ static int read_part(struct survey *s, const struct cpv_column_part *at, const c
                      struct cpv_err *err)
 {
     struct cpv_samples_params params = {.read_ahead = 2};
-    struct pack_entry entry = {at->part, 0};
+    uint32_t pos = 0;
     cpv_samples *samples = NULL;
     struct cpv_sample sample;
     int rc = cpv_samples_open(&samples, path, &params, err);
@@ -230,10 +247,8 @@ static int read_part(struct survey *s, const struct cpv_column_part *at, const c
     while (!rc && (rc = cpv_samples_next(samples, &sample, err)) > 0) {
         rc = judge(s, &sample, err);
         if (rc == 1)
-            cpv_buf_add(&s->entries, &entry, sizeof entry);
-        if (rc >= 0)
-            rc = s->entries.failed ? cpv_fail_memory(err) : CPV_OK;
-        entry.pos++;
+            rc = keep(s, at->part, pos, sample.key, err);
+        pos++;
     }
     /* A foreign tar may lack its end; one of ours that does was cut off. */
     if (!rc && cpv_samples_report(samples)->unclosed)
@@ -379,6 +394,7 @@ static int read_all(struct survey *s, struct cpv_err *err)
     cpv_arena_close(&s->mem);
     cpv_free(s->urls.slot);
     cpv_free(s->contents.slot);
+    cpv_free(s->keys.slot);
     return rc;
 }
 
@@ -391,7 +407,7 @@ int pack_survey(struct pack *p, struct cpv_err *err)
 
     if (!rc && !load(p, path, &s.entries)) {
         rc = read_all(&s, err);
-        if (!rc)
+        if (!rc && !p->run->dry_run)
             save(p, path, &s.entries);
     }
     if (!rc)

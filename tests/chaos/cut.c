@@ -5,13 +5,12 @@
  *     chaos-cut MICROSECONDS WHOM SIGNAL COMMAND ARGUMENTS...
  *
  * WHOM: all (every process of the session), leader (the command), child (one that it
- * has started; the command if there is none). Then it waits until all of them are gone
- * and exits with 137 if the signal was sent before the command had ended, else with the
- * command's status (128 + the number of a signal). A session that is not gone after
+ * has started itself; the command if there is none). Then it waits until all of them are
+ * gone and exits with 137 if the signal was sent before the command had ended, else with
+ * the command's status (128 + the number of a signal). A session that is not gone after
  * 60 s is killed; that is 124.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,8 +23,8 @@
 
 enum { CUT = 137, HUNG = 124, PATIENCE_S = 60 };
 
-/* The session of a process, and whether it is a zombie; -1 if it is gone. */
-static long session_of(long pid, bool *dead)
+/* The session and the parent of a process, and whether it is dead; -1 if it is gone. */
+static long session_of(long pid, long *parent, bool *dead)
 {
     char path[64], text[512];
     const char *rest;
@@ -52,6 +51,8 @@ static long session_of(long pid, bool *dead)
         session = strtol(rest, &end, 10);
         if (end == rest)
             return -1;
+        if (i == 0)
+            *parent = session;
         rest = end;
     }
     return session;
@@ -66,13 +67,13 @@ static int signal_session(pid_t leader, const char *whom, int number)
     int alive = 0;
 
     while (dir && (e = readdir(dir))) {
-        long pid = strtol(e->d_name, NULL, 10);
+        long pid = strtol(e->d_name, NULL, 10), parent = 0;
         bool dead = false;
 
-        if (pid <= 0 || session_of(pid, &dead) != leader || dead)
+        if (pid <= 0 || session_of(pid, &parent, &dead) != leader || dead)
             continue;
         alive++;
-        if (pid != leader)
+        if (parent == leader)
             child = pid;
         if (strcmp(whom, "all") == 0)
             (void)kill((pid_t)pid, number);
@@ -86,33 +87,44 @@ static int signal_session(pid_t leader, const char *whom, int number)
     return alive;
 }
 
-static void nap(long microseconds)
+/* Half a millisecond; false once a minute has gone by since `start`. */
+static bool nap(time_t start)
 {
-    struct timespec t = {microseconds / 1000000, microseconds % 1000000 * 1000};
+    struct timespec t = {0, 500000}, now;
 
-    while (nanosleep(&t, &t) < 0 && errno == EINTR)
-        ;
+    (void)nanosleep(&t, NULL);
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec - start < PATIENCE_S;
 }
 
-static void start(char **argv)
+/* In the child; who waits at the pipe then knows that the session is there. */
+static void start(char **argv, const int ready[2])
 {
     if (setsid() < 0)
         _exit(126);
+    close(ready[0]);
+    close(ready[1]);
     execvp(argv[0], argv);
     perror(argv[0]);
     _exit(127);
 }
 
 /* Until nobody of the session is left; its orphans come to us. */
-static bool drain(pid_t leader)
+static bool drain(pid_t leader, int *status)
 {
-    for (long waited = 0; waited < PATIENCE_S * 1000000L; waited += 500) {
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            ;
-        if (signal_session(leader, "nobody", 0) == 0)
+    struct timespec start;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &start);
+    do {
+        bool gone = signal_session(leader, "nobody", 0) == 0; /* or dead, to be reaped */
+        int one;
+
+        for (pid_t pid; (pid = waitpid(-1, &one, WNOHANG)) > 0;)
+            if (pid == leader)
+                *status = one;
+        if (gone)
             return true;
-        nap(500);
-    }
+    } while (nap(start.tv_sec));
     (void)signal_session(leader, "all", SIGKILL);
     return false;
 }
@@ -121,7 +133,8 @@ int main(int argc, char **argv)
 {
     struct timespec limit;
     sigset_t ended;
-    int status = 0, sent = 0;
+    int status = 0, sent = 0, ready[2];
+    char nothing;
     pid_t leader, got;
 
     if (argc < 5) {
@@ -133,11 +146,16 @@ int main(int argc, char **argv)
     sigaddset(&ended, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &ended, NULL);
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-    leader = fork();
+    if (pipe(ready) < 0 || (leader = fork()) < 0) {
+        perror("chaos-cut");
+        return 2;
+    }
     if (leader == 0) {
         (void)sigprocmask(SIG_UNBLOCK, &ended, NULL);
-        start(argv + 4);
+        start(argv + 4, ready);
     }
+    close(ready[1]);
+    (void)!read(ready[0], &nothing, 1); /* its end */
     limit.tv_sec = strtol(argv[1], NULL, 10) / 1000000;
     limit.tv_nsec = strtol(argv[1], NULL, 10) % 1000000 * 1000;
     (void)sigtimedwait(&ended, NULL, &limit);
@@ -145,12 +163,8 @@ int main(int argc, char **argv)
     if (got == 0) {
         (void)signal_session(leader, argv[2], (int)strtol(argv[3], NULL, 10));
         sent = 1;
-        /* Who was only asked to end may take its time, but not for ever. */
-        for (int i = 0; i < PATIENCE_S * 1000 && waitpid(leader, &status, WNOHANG) == 0;
-             i++)
-            nap(1000);
     }
-    if (!drain(leader))
+    if (!drain(leader, &status))
         return HUNG;
     if (sent && strcmp(argv[3], "9") == 0)
         return CUT;

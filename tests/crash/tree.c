@@ -253,7 +253,7 @@ bool tree_nothing_lost(const struct tree *is, const struct tree *before,
                                  : "should not be there");
             return false;
         }
-        if (!ends_with(f->path, ".json"))
+        if (!ends_with(f->path, ".json") || ends_with(f->path, "/column.json"))
             continue;
         (void)snprintf(shard, sizeof shard, "%.*s.tar.zst", (int)(strlen(f->path) - 5),
                        f->path);

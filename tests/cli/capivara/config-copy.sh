@@ -2,6 +2,7 @@
 . "$CASE/common.inc"
 # The copy in the corpus says the same as what it was made from, whatever its form.
 mkdir photos
+cp "$ROOT/tests/golden/images/jpeg-420.jpg" photos/
 try() { # the configuration is on standard input
     rm -rf c out
     mkdir -p conf

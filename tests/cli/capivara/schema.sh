@@ -28,5 +28,5 @@ done
 
 # As it is, it is a configuration whose paths are found beside it.
 cp "$schema" mine.yaml
-printf 'url\tcaption\n' >images.tsv
+printf 'url\tcaption\nhttp://127.0.0.1:1/x.jpg\tnobody asks for it\n' >images.tsv
 expect 0 '*' capivara run mine.yaml --set input.captions=caption --keep-going --dry-run

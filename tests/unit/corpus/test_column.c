@@ -109,6 +109,60 @@ static void the_highest_revision_with_a_record_counts(void **state)
     cpv_arena_close(&mem);
 }
 
+/* An input that became shorter: what lies beyond stays, does not count, and comes back.
+ */
+static void parts_beyond_the_column_do_not_count(void **state)
+{
+    struct cpv_column c;
+    cpv_arena *mem;
+    struct cpv_err err = {0};
+    uint32_t revision;
+
+    (void)state;
+    assert_int_equal(mkdir("fetch", 0777), 0);
+    for (int i = 0; i < 3; i++) {
+        char name[64];
+
+        (void)snprintf(name, sizeof name, "fetch/%05d.tar.zst", i);
+        touch(name);
+        (void)snprintf(name, sizeof name, "fetch/%05d.json", i);
+        touch(name);
+    }
+    assert_ok(cpv_arena_open(&mem, 0, &err));
+    assert_ok(cpv_column_set_parts(".", "fetch", 2, &err));
+    assert_ok(cpv_column_scan(".", "fetch", mem, &c, &err));
+    assert_int_equal(c.count, 2);
+    assert_int_equal(c.beyond, 1);
+    assert_int_equal(c.orphans, 0);
+    assert_false(cpv_column_find(&c, 2, &revision));
+    assert_true(cpv_column_find_any(&c, 2, &revision));
+    assert_ok(cpv_column_set_parts(".", "fetch", 3, &err));
+    assert_ok(cpv_column_scan(".", "fetch", mem, &c, &err));
+    assert_int_equal(c.count, 3);
+    assert_int_equal(c.beyond, 0);
+    cpv_arena_close(&mem);
+}
+
+static void a_damaged_count_is_named(void **state)
+{
+    struct cpv_column c;
+    cpv_arena *mem;
+    struct cpv_err err = {0};
+    FILE *f;
+
+    (void)state;
+    assert_int_equal(mkdir("fetch", 0777), 0);
+    f = fopen("fetch/column.json", "w");
+    fputs("{\"parts\":-1}", f);
+    fclose(f);
+    assert_ok(cpv_arena_open(&mem, 0, &err));
+    assert_int_equal(cpv_column_scan(".", "fetch", mem, &c, &err), CPV_E_CORRUPT);
+    assert_string_equal(err.text,
+                        "'./fetch/column.json': key 'parts': expected a number of "
+                        "parts");
+    cpv_arena_close(&mem);
+}
+
 static void columns_are_listed(void **state)
 {
     const char **names;
@@ -137,6 +191,10 @@ int main(void)
         cmocka_unit_test(paths_parse_back),
         cmocka_unit_test_setup_teardown(the_highest_revision_with_a_record_counts,
                                         enter_scratch, leave_scratch),
+        cmocka_unit_test_setup_teardown(parts_beyond_the_column_do_not_count,
+                                        enter_scratch, leave_scratch),
+        cmocka_unit_test_setup_teardown(a_damaged_count_is_named, enter_scratch,
+                                        leave_scratch),
         cmocka_unit_test_setup_teardown(columns_are_listed, enter_scratch, leave_scratch),
     };
 
