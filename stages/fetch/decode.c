@@ -74,7 +74,8 @@ static void read_local(struct decoder *d, struct fetch_job *job)
         fail_job(job, "too_big", "");
     else if (rc) {
         fail_job(job, "read_error", "");
-        job->transient = err.sys != EACCES && err.sys != EPERM && err.sys != ELOOP;
+        job->transient = err.sys != EACCES && err.sys != EPERM && err.sys != ELOOP &&
+                         err.sys != ENAMETOOLONG;
     }
 }
 

@@ -28,14 +28,22 @@ expect_new() {
         fail "'$1': these are not the files that should be new"
     ! grep '^<' changes || fail "'$1': what was there was touched"
 }
-# Of every part the highest revision is what a corpus made from nothing holds.
+# What counts, column by column: parts, samples, failures and their reasons.
+totals() {
+    capivara status corpus --format json | sed 's/{"column":/\n&/g' | grep '^{"column"' |
+        sed 's/"bytes":.*//'
+}
+# Of every part the highest revision is what a corpus made from nothing holds, and no
+# other part counts.
 fresh_equal() {
     local f kept r f_r
+    totals >totals.is
     mv corpus kept
     run 0 capivara run config.yaml --quiet
+    totals | diff - totals.is || fail "a fresh corpus counts otherwise"
     for f in corpus/fetch/0000?.tar.zst corpus/shards/train/0000?.tar.zst; do
         kept=kept/${f#corpus/} f_r=''
-        for r in 1 2 3 4 5; do
+        for r in 1 2 3 4 5 6 7 8 9; do
             [ ! -f "${kept%.tar.zst}.r$r.json" ] || f_r=$r
         done
         [ -z "$f_r" ] || kept=${kept%.tar.zst}.r$f_r.tar.zst
@@ -94,6 +102,24 @@ remember
 sed -n '22,28p' list.first | sed 's|/images/|/chunked/images/|' >>list.tsv
 go 0
 expect_new fetch 00004.r1.tar.zst 00004.r1.json
+
+say "the list became shorter: nothing is made but the sets, what is beyond does not count"
+remember
+cp list.tsv list.long
+head -n 81 list.long >list.tsv
+go 0
+expect_new fetch
+totals | grep -q '"column":"fetch","parts_committed":2,"parts":2,' || { totals; fail "not two parts"; }
+fresh_equal
+capivara gc corpus >gc.said
+ls corpus/fetch/{00000,00001,00002.r2,00003,00004.r1}.{json,tar.zst} >/dev/null ||
+    fail "gc took what may count again: $(cat gc.said)"
+say "long again: they count as they are"
+remember
+cp list.long list.tsv
+go 0
+expect_new fetch
+fresh_equal
 
 say "settings changed: refused with a difference, field by field, and nothing touched"
 remember
