@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/base/size.h"
+#include "common/base/hash.h"
 #include "common/base/sys.h"
 
 struct cpv_draft {
@@ -114,6 +115,31 @@ int cpv_file_read(const char *path, size_t max, struct cpv_buf *out, struct cpv_
                           path, max);
     } while (!rc && got == STEP);
     cpv_file_close(&fd);
+    return rc;
+}
+
+int cpv_file_sha256(const char *path, uint8_t out[CPV_SHA256_SIZE], struct cpv_err *err)
+{
+    enum { STEP = 1 << 18 };
+    uint8_t *buffer = cpv_alloc(STEP);
+    cpv_sha256 *hash = NULL;
+    int fd = -1, rc = buffer ? cpv_sha256_open(&hash, err) : cpv_fail_memory(err);
+    ssize_t got = STEP;
+
+    if (!rc)
+        rc = cpv_file_open_read(&fd, path, err);
+    while (!rc && got == STEP) {
+        got = cpv_file_get(fd, buffer, STEP, path, err);
+        if (got < 0)
+            rc = (int)got;
+        else
+            cpv_sha256_add(hash, buffer, (size_t)got);
+    }
+    if (!rc)
+        cpv_sha256_take(hash, out);
+    cpv_file_close(&fd);
+    cpv_sha256_close(&hash);
+    cpv_free(buffer);
     return rc;
 }
 

@@ -54,6 +54,9 @@ CPV_MUST_CHECK int cpv_file_put(int fd, const void *from, size_t n, const char *
                                 struct cpv_err *err);
 CPV_MUST_CHECK int cpv_file_size(int fd, uint64_t *size, const char *path,
                                  struct cpv_err *err);
+/* SHA-256 of all of it. */
+CPV_MUST_CHECK int cpv_file_sha256(const char *path, uint8_t out[32],
+                                   struct cpv_err *err);
 bool cpv_file_exists(const char *path);
 
 /* mkdir -p, each new folder made durable in its parent. */

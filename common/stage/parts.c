@@ -382,32 +382,6 @@ static uint64_t count_transient(const struct cpv_record *r)
     return n;
 }
 
-static int digest_of_file(const char *path, uint8_t out[CPV_SHA256_SIZE],
-                          struct cpv_err *err)
-{
-    enum { STEP = 1 << 18 };
-    uint8_t *buffer = cpv_alloc(STEP);
-    cpv_sha256 *hash = NULL;
-    int fd = -1, rc = buffer ? cpv_sha256_open(&hash, err) : cpv_fail_memory(err);
-    ssize_t got = STEP;
-
-    if (!rc)
-        rc = cpv_file_open_read(&fd, path, err);
-    while (!rc && got == STEP) {
-        got = cpv_file_get(fd, buffer, STEP, path, err);
-        if (got < 0)
-            rc = (int)got;
-        else
-            cpv_sha256_add(hash, buffer, (size_t)got);
-    }
-    if (!rc)
-        cpv_sha256_take(hash, out);
-    cpv_file_close(&fd);
-    cpv_sha256_close(&hash);
-    cpv_free(buffer);
-    return rc;
-}
-
 /*
  * A shard of that name was there when ours was to take it. 1: it has the same bytes,
  * go on; 0: it wins, or it was a stray that is now gone; either way ours is dropped.
@@ -417,7 +391,7 @@ static int meet_existing(struct cpv_run *run, struct cpv_part *part, struct cpv_
     struct cpv_part_state *s = part->state;
     uint8_t digest[CPV_SHA256_SIZE];
     struct stat st;
-    int rc = digest_of_file(s->shard_path, digest, err);
+    int rc = cpv_file_sha256(s->shard_path, digest, err);
 
     if (rc)
         return rc;

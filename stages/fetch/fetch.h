@@ -3,6 +3,7 @@
  * The fetch stage: rows of the user's input become image parts.
  *
  *   source.c   the input, cut into parts; rows or tar samples of one
+ *   tars.c     digests of the user's tars, kept in a cache
  *   feed.c     rows of a part become jobs: journal replayed, URLs de-duplicated
  *   decode.c   jobs become outcomes: hash, filters, resize, encode, sample JSON
  *   outcome.c  the bytes of an outcome in the journal
@@ -81,6 +82,18 @@ CPV_MUST_CHECK int fetch_source_rows_of(fetch_source *s, uint32_t part, cpv_aren
 /* The tar of a part, to be read sample by sample. */
 CPV_MUST_CHECK int fetch_source_samples_of(fetch_source *s, uint32_t part,
                                            cpv_samples **out, struct cpv_err *err);
+
+/* ---- digests of tars (tars.c) ---- */
+
+struct fetch_tars;
+
+/* `cache` need not exist. */
+CPV_MUST_CHECK int fetch_tars_open(struct fetch_tars **out, const char *cache,
+                                   struct cpv_err *err);
+CPV_MUST_CHECK int fetch_tars_digest(struct fetch_tars *t, const char *path,
+                                     uint8_t out[32], struct cpv_err *err);
+void fetch_tars_save(struct fetch_tars *t, const char *cache); /* never an error */
+void fetch_tars_close(struct fetch_tars **t);
 
 /* ---- outcomes (outcome.c) ---- */
 

@@ -39,17 +39,19 @@ static int digits_for(int64_t rows_per_part)
 /* A word that a record may hold, or one of the two for several. */
 static bool refetch_is_one(const char *word)
 {
-    static const char *const more[] = {
-        "transient",    "all",        "bad_row",       "bad_path",
-        "missing_file", "not_a_file", "read_error",    "hash_mismatch",
-        "bad_json",     "no_image",   "duplicate_url", "duplicate_content"};
+    static const char *const more[] = {"transient",  "all",           "bad_row",
+                                       "bad_path",   "missing_file",  "not_a_file",
+                                       "read_error", "hash_mismatch", "bad_json",
+                                       "no_image",   "duplicate_url", "duplicate_content",
+                                       "truncated",  "duplicate_key"};
 
     if (!word)
         return true;
     for (size_t i = 0; i < CPV_COUNT(more); i++)
         if (strcmp(word, more[i]) == 0)
             return true;
-    for (int i = 0; i < CPV_HTTP_N_STATUS; i++)
+    /* Out of memory and stopped, the last two, end a run and are never recorded. */
+    for (int i = CPV_HTTP_OK + 1; i < CPV_HTTP_MEMORY; i++)
         if (strcmp(word, cpv_http_status_name((cpv_http_status)i)) == 0)
             return true;
     for (int i = CPV_IMAGE_OK + 1; i <= CPV_IMAGE_ASPECT; i++)

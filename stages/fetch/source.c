@@ -18,13 +18,16 @@
 #include "common/format/brace.h"
 #include "stages/fetch/fetch.h"
 
-enum { TARS_MAX = CPV_PARTS_MAX, EDGE = 64 << 10 };
+enum { TARS_MAX = CPV_PARTS_MAX };
 
 struct fetch_source {
     struct cpv_rows_params params;
     struct cpv_plan *plan; /* lists and folders */
     struct cpv_texts tars; /* webdataset */
-    cpv_rows *rows;        /* at the part that was read last */
+    struct fetch_tars *digests;
+    char *cache; /* of the digests */
+    bool keep_cache;
+    cpv_rows *rows; /* at the part that was read last */
     bool salvage;
 };
 
@@ -144,6 +147,10 @@ static int open_tars(fetch_source *s, struct cpv_run *run, struct cpv_err *err)
         rc = list_tars(run, set->path, &s->tars, err);
     else
         rc = cpv_brace_expand(set->path, TARS_MAX, run->mem, &s->tars, err);
+    s->keep_cache = !run->dry_run;
+    s->cache = cpv_arena_printf(run->mem, "%s/fetch/.tars", run->corpus);
+    if (!rc && !s->cache)
+        rc = cpv_fail_memory(err);
     if (!rc && s->tars.count == 0)
         rc = cpv_fail(err, CPV_E_INPUT, "'%s': no tars there", set->path);
     for (size_t i = 0; i < s->tars.count && !rc; i++)
@@ -210,6 +217,7 @@ void fetch_source_close(fetch_source **sp)
         return;
     cpv_rows_close(&s->rows);
     cpv_plan_close(&s->plan);
+    fetch_tars_close(&s->digests);
     cpv_free(s);
 }
 
@@ -230,32 +238,15 @@ bool fetch_source_is_tars(const fetch_source *s)
 
 /* ---- parts ---- */
 
-/*
- * What tells one tar from another without reading all of it: its size, its first
- * and its last 64 KiB. Names and times do not count: files get moved.
- */
-static int digest_tar(const char *path, uint8_t out[CPV_SHA256_SIZE], struct cpv_err *err)
+static int digest_tar(fetch_source *s, uint32_t part, uint8_t out[CPV_SHA256_SIZE],
+                      struct cpv_err *err)
 {
-    uint8_t *edge = cpv_alloc(2 * EDGE + 8);
-    uint64_t size = 0;
-    size_t head, tail;
-    int fd = -1, rc = edge ? cpv_file_open_read(&fd, path, err) : cpv_fail_memory(err);
+    int rc = s->digests ? CPV_OK : fetch_tars_open(&s->digests, s->cache, err);
 
     if (!rc)
-        rc = cpv_file_size(fd, &size, path, err);
-    head = size < EDGE ? (size_t)size : EDGE;
-    tail = size - head < EDGE ? (size_t)(size - head) : EDGE;
-    if (!rc)
-        rc = cpv_file_get_at(fd, edge, head, 0, path, err);
-    if (!rc)
-        rc = cpv_file_get_at(fd, edge + head, tail, size - tail, path, err);
-    if (!rc) {
-        for (size_t i = 0; i < 8; i++)
-            edge[head + tail + i] = (uint8_t)(size >> (8 * i));
-        cpv_sha256_of(out, cpv_bytes_of(edge, head + tail + 8));
-    }
-    cpv_file_close(&fd);
-    cpv_free(edge);
+        rc = fetch_tars_digest(s->digests, s->tars.at[part], out, err);
+    if (!rc && s->keep_cache)
+        fetch_tars_save(s->digests, s->cache);
     return rc;
 }
 
@@ -268,7 +259,7 @@ int fetch_source_describe(fetch_source *s, uint32_t part, cpv_arena *mem,
     out->n_inputs = 1;
     if (!s->plan) {
         out->inputs[0].name = "tar";
-        return digest_tar(s->tars.at[part], out->inputs[0].sha256, err);
+        return digest_tar(s, part, out->inputs[0].sha256, err);
     }
     out->inputs[0].name = "rows";
     memcpy(out->inputs[0].sha256, s->plan->parts[part].sha256, CPV_SHA256_SIZE);

@@ -91,7 +91,7 @@ END
 # Every file of a corpus that counts, with its digest; then the index, which must be
 # that of the shards and records.
 tree_of() { # CORPUS
-    (cd "$1" && find . -type f ! -name '*.stats.json' ! -name .plan ! -name .survey \
+    (cd "$1" && find . -type f ! -name '*.stats.json' ! -name .plan ! -name .survey ! -name .tars \
         ! -name 'index.sqlite*' ! -name .lock | sort | xargs -d '\n' sha256sum)
     if [ -f "$1/index.sqlite" ]; then
         capivara index update "$1" >/dev/null

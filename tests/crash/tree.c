@@ -120,7 +120,8 @@ static bool ends_with(const char *s, const char *end)
 static bool counts(const char *name)
 {
     return !(name[0] != '.' && ends_with(name, ".stats.json")) &&
-           strcmp(name, ".plan") != 0 && strcmp(name, ".survey") != 0;
+           strcmp(name, ".plan") != 0 && strcmp(name, ".survey") != 0 &&
+           strcmp(name, ".tars") != 0;
 }
 
 static void add(struct tree *t, const char *root, const char *path)
