@@ -174,6 +174,7 @@ int main(int argc, char **argv)
         .n_groups = 1,
         .settings_size = sizeof(struct pack_settings),
         .uses_seed = true,
+        .settle = pack_settle,
         .open = pack_open,
         .inputs = pack_inputs,
         .work = pack_work,
