@@ -3,6 +3,7 @@
 #include "common/compute/compute.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/size.h"
