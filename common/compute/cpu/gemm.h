@@ -12,9 +12,14 @@
  *      rows, in any number of calls; the source may go afterwards.
  *   2. any number of times, from any threads: f32() with that packed weight.
  *
+ * Order of calls, int8 (struct cpv_gemm_s8_kernels of cpv_gemm_s8_of): the same with its
+ * own pack(), and between the two
+ *   2. quantise() rows of A into memory of quant_bytes(m, k) at CPV_GEMM_ALIGN;
+ *   3. run() with both.
+ *
  * Weights that are activations themselves (attention, backward) are packed into the
  * caller's scratch in the same way just before the product; pack() takes any strides and
- * f32() takes A by rows or by columns, so that of A[m,k] B[n,k]^T, A B[k,n], and
+ * f32() takes A by rows or by columns, so that of A[m,k] B[n,k]^T, A[m,k] B[k,n] and
  * A[k,m]^T B[k,n] each is one pack() and one f32().
  *
  * LoRA, y = act(W x + s B (A x) + bias) + residual: pack W, A and s * B; then t = A x,
@@ -24,10 +29,16 @@
  * with accumulate, from c. Nothing else changes that order: not m, not which columns
  * are asked for, not strides. So a row gives the same bits in any batch, and threads may
  * divide rows or panels of columns as they like. Levels (isa.h) may differ in the last
- * bits, for int8 in nothing before the epilogue.
+ * bits. In int8 the sums are exact, so that all levels have the same.
+ *
+ * int8: a row of W is scale * q, q in -127..127, scale = largest |w| / 127; a row of A
+ * likewise, by itself. So |error| of a product is at most
+ *     k * (max|a| / 254 * max|w| + max|w| / 254 * max|a| + max|a| max|w| / 254^2),
+ * beside f32 rounding. A row without a value of at least 2^-120 counts as zero; a row of A
+ * or W in which one value is NaN or infinite gives NaN everywhere.
  *
  * Nothing here fails, allocates or checks: shapes are the front door's business. NaN and
- * infinities in a row of A or W reach the outputs that depend on them.
+ * infinities in a row of A or W reach the f32 outputs that depend on them.
  */
 #ifndef CPV_COMPUTE_CPU_GEMM_H
 #define CPV_COMPUTE_CPU_GEMM_H
@@ -36,7 +47,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/compute/act.h"
+#include "common/compute/compute.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,7 +59,7 @@ enum { CPV_GEMM_ALIGN = 64 }; /* of packed weights and of quantised rows, in byt
 struct cpv_gemm_epilogue {
     float scale;           /* 1 for none */
     bool accumulate;       /* the sum starts from what c holds */
-    cpv_act act;           /* applied before the residual */
+    cpv_unary_kind act;    /* applied before the residual */
     const float *bias;     /* [n], or NULL */
     const float *residual; /* [m, n], or NULL; may be c itself unless accumulate is set */
     size_t residual_ld;    /* floats from one of its rows to the next */
@@ -65,19 +76,49 @@ struct cpv_gemm_f32 {
     struct cpv_gemm_epilogue e;
 };
 
+struct cpv_gemm_s8 {
+    size_t m, n, k;
+    const void *q; /* [m, k] quantised */
+    const void *w; /* [n, k] packed */
+    float *c;
+    size_t c_ld;
+    size_t n0, n1;
+    struct cpv_gemm_epilogue e;
+};
+
+/*
+ * Pack `count` rows of a weight [n, k], the first of which is its row r0. Element (r, p)
+ * of them is src[r * row + p * col]. All rows of the weight are packed, in any order.
+ */
+typedef void cpv_gemm_pack_fn(void *packed, size_t n, size_t k, size_t r0, size_t count,
+                              const float *src, size_t row, size_t col);
+/* Row r of a packed weight as floats again, for embedding tables that are heads too. */
+typedef void cpv_gemm_row_fn(const void *packed, size_t n, size_t k, size_t r, float *to);
+
+struct cpv_gemm_s8_kernels {
+    size_t (*packed_bytes)(size_t n, size_t k);
+    cpv_gemm_pack_fn *pack;
+    cpv_gemm_row_fn *row;
+    size_t (*quant_bytes)(size_t m, size_t k);
+    /* Row i of A is a[i * a_ld ...]; all m rows. */
+    void (*quantise)(void *q, size_t m, size_t k, const float *a, size_t a_ld);
+    void (*run)(const struct cpv_gemm_s8 *g);
+};
+
 /* The part of struct cpv_kernels (kernels.h) that is about products. */
 struct cpv_gemm_kernels {
     size_t panel; /* columns that are packed together: the grain of n0 and n1 */
     size_t (*packed_bytes)(size_t n, size_t k);
-    /*
-     * Pack `count` rows of the weight, the first of which is its row r0. Element (r, p) of
-     * them is src[r * row + p * col]. The call that packs row n - 1 completes the weight's
-     * last panel, whichever order rows come in.
-     */
-    void (*pack)(void *packed, size_t n, size_t k, size_t r0, size_t count, const float *src,
-                 size_t row, size_t col);
+    cpv_gemm_pack_fn *pack;
+    cpv_gemm_row_fn *row;
     void (*f32)(const struct cpv_gemm_f32 *g);
+    struct cpv_gemm_s8_kernels s8;      /* runs wherever its level does */
+    struct cpv_gemm_s8_kernels s8_vnni; /* v4 only, else all NULL: see cpv_gemm_s8_of */
 };
+
+struct cpv_kernels;
+/* The int8 kernels of that level for this processor. Both kinds pack weights alike. */
+const struct cpv_gemm_s8_kernels *cpv_gemm_s8_of(const struct cpv_kernels *k);
 
 #ifdef __cplusplus
 }
