@@ -8,8 +8,8 @@
  *     c = act(scale * (c if accumulate + sum over p of a * w) + bias) + residual
  *
  * Order of calls, f32:
- *   1. once per weight: memory of packed_bytes(n, k) at CPV_GEMM_ALIGN, then pack() of all
- *      rows, in any number of calls; the source may go afterwards.
+ *   1. once per weight: memory of packed_bytes(n, k) at CPV_GEMM_ALIGN, then pack() of
+ * all rows, in any number of calls; the source may go afterwards.
  *   2. any number of times, from any threads: f32() with that packed weight.
  *
  * Order of calls, int8 (struct cpv_gemm_s8_kernels of cpv_gemm_s8_of): the same with its
@@ -34,8 +34,8 @@
  * int8: a row of W is scale * q, q in -127..127, scale = largest |w| / 127; a row of A
  * likewise, by itself. So |error| of a product is at most
  *     k * (max|a| / 254 * max|w| + max|w| / 254 * max|a| + max|a| max|w| / 254^2),
- * beside f32 rounding. A row without a value of at least 2^-120 counts as zero; a row of A
- * or W in which one value is NaN or infinite gives NaN everywhere.
+ * beside f32 rounding. A row without a value of at least 2^-120 counts as zero; a row of
+ * A or W in which one value is NaN or infinite gives NaN everywhere.
  *
  * Nothing here fails, allocates or checks: shapes are the front door's business. NaN and
  * infinities in a row of A or W reach the f32 outputs that depend on them.

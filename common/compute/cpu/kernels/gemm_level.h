@@ -17,6 +17,10 @@
 #include "common/compute/cpu/gemm.h"
 #include "common/compute/cpu/kernels/vec.h"
 
+#if !defined(CPV_ISA_NAME)
+#define CPV_ISA_NAME base /* a header read alone */
+#endif
+
 #if defined(__AVX512F__)
 enum { TILE_ROWS = 8, TILE_VECTORS = 3 };
 #else
@@ -93,5 +97,40 @@ cpv_gemm_row_fn K(cpv_gemm_s8_row);
 size_t K(cpv_gemm_s8_quant_bytes)(size_t m, size_t k);
 void K(cpv_gemm_s8_quantise)(void *q, size_t m, size_t k, const float *a, size_t a_ld);
 void K(cpv_gemm_s8_run)(const struct cpv_gemm_s8 *g);
+
+#if defined(__AVX512F__)
+size_t cpv_gemm_vnni_quant_bytes(size_t m, size_t k);
+void cpv_gemm_vnni_quantise(void *q, size_t m, size_t k, const float *a, size_t a_ld);
+void cpv_gemm_vnni_run(const struct cpv_gemm_s8 *g);
+
+#define CPV_GEMM_VNNI_TABLE                                                              \
+    {                                                                                    \
+        .packed_bytes = K(cpv_gemm_s8_packed_bytes), .pack = K(cpv_gemm_s8_pack),        \
+        .row = K(cpv_gemm_s8_row), .quant_bytes = cpv_gemm_vnni_quant_bytes,             \
+        .quantise = cpv_gemm_vnni_quantise, .run = cpv_gemm_vnni_run,                    \
+    }
+#else
+#define CPV_GEMM_VNNI_TABLE                                                              \
+    {                                                                                    \
+        .run = NULL                                                                      \
+    }
+#endif
+
+/* The part of the level's table that is about products. */
+#define CPV_GEMM_TABLE                                                                   \
+    {                                                                                    \
+        .panel = PANEL, .packed_bytes = K(cpv_gemm_packed_bytes),                        \
+        .pack = K(cpv_gemm_pack), .row = K(cpv_gemm_row), .f32 = K(cpv_gemm_f32),        \
+        .s8 =                                                                            \
+            {                                                                            \
+                .packed_bytes = K(cpv_gemm_s8_packed_bytes),                             \
+                .pack = K(cpv_gemm_s8_pack),                                             \
+                .row = K(cpv_gemm_s8_row),                                               \
+                .quant_bytes = K(cpv_gemm_s8_quant_bytes),                               \
+                .quantise = K(cpv_gemm_s8_quantise),                                     \
+                .run = K(cpv_gemm_s8_run),                                               \
+            },                                                                           \
+        .s8_vnni = CPV_GEMM_VNNI_TABLE,                                                  \
+    }
 
 #endif
