@@ -89,11 +89,12 @@ static bool compare(const float *got, size_t n_got, const float *f, const double
 
         place(a, cols, first, sizeof first);
         place(b, cols, worst, sizeof worst);
-        (void)snprintf(text, size,
-                       "%zu of %zu differ; first %s: %.9g, expected %.9g; worst %s: %.9g, "
-                       "expected %.9g, %.3g times what is allowed",
-                       own.count, n, first, (double)got[a], w ? w[a] : (double)f[a],
-                       worst, (double)got[b], w ? w[b] : (double)f[b], own.excess);
+        (void)snprintf(
+            text, size,
+            "%zu of %zu differ; first %s: %.9g, expected %.9g; worst %s: %.9g, "
+            "expected %.9g, %.3g times what is allowed",
+            own.count, n, first, (double)got[a], w ? w[a] : (double)f[a], worst,
+            (double)got[b], w ? w[b] : (double)f[b], own.excess);
     }
     return own.count == 0;
 }

@@ -8,8 +8,8 @@
 
 const char *input_name(enum input_kind kind)
 {
-    static const char *const names[INPUT_KINDS] = {"normal", "tiny",        "huge", "zeros",
-                                                   "equal",  "alternating", "Inf",  "NaN"};
+    static const char *const names[INPUT_KINDS] = {
+        "normal", "tiny", "huge", "zeros", "equal", "alternating", "Inf", "NaN"};
 
     return names[kind];
 }
@@ -80,7 +80,9 @@ void input_fill(float *to, int64_t rows, int64_t cols, enum input_kind kind,
         while (n-- > 0) {
             int64_t j = (int64_t)cpv_rng_below(&r, (uint64_t)cols);
 
-            row[j] = kind == INPUT_NAN ? NAN : cpv_rng_below(&r, 2) ? INFINITY : -INFINITY;
+            row[j] = kind == INPUT_NAN      ? NAN
+                     : cpv_rng_below(&r, 2) ? INFINITY
+                                            : -INFINITY;
         }
     }
 }

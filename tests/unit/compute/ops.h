@@ -15,7 +15,7 @@ struct op_case {
     unsigned kinds;       /* INPUT_BIT */
     bool floats_only;     /* its weights are f32 on any device: once a dtype of values */
     const int64_t (*shapes)[TRIAL_SHAPE]; /* ends with a first number of 0 */
-    int64_t batch[TRIAL_SHAPE]; /* of the test of row invariance: 1,000 items */
+    int64_t batch[TRIAL_SHAPE];           /* of the test of row invariance: 1,000 items */
     void (*make)(struct trial *t);
     void (*run)(struct run *r);
 };

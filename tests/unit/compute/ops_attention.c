@@ -26,7 +26,7 @@ static void attend_head(const struct op_attend *a, int h, double *want, double *
             }
             if (pass == 0) {
                 top = fmax(top, s);
-                steep = fmax(steep, mag);
+                steep = isfinite(mag) ? fmax(steep, mag) : steep;
                 continue;
             }
             p = exp(s - top);
@@ -111,10 +111,9 @@ static void run_self(struct run *r)
 {
     int64_t w = r->t->s[1] * r->t->s[2];
 
-    r->out[0] = cpv_self_attention(r->c, cpv_columns(r->in[0], 0, w),
-                                   cpv_columns(r->in[0], w, w),
-                                   cpv_columns(r->in[0], 2 * w, w), r->rows[0],
-                                   heads_of(r));
+    r->out[0] =
+        cpv_self_attention(r->c, cpv_columns(r->in[0], 0, w), cpv_columns(r->in[0], w, w),
+                           cpv_columns(r->in[0], 2 * w, w), r->rows[0], heads_of(r));
 }
 
 /* Each sequence looks at one of its own, at least as long where it is causal. */
@@ -179,7 +178,7 @@ static void make_source(struct trial *t)
 {
     int n = (int)t->s[0], m = 5;
     int64_t w = t->s[1] * t->s[2], total, keys, row = 0, first[6] = {0};
-    const int32_t *length = trial_lengths(t, n, (int32_t)t->s[5], 3, &total);
+    const int32_t *length = trial_lengths(t, n, (int32_t)t->s[5], 4, &total);
     const int32_t *kv = trial_lengths(t, m, 1, (int32_t)t->s[3], &keys);
     struct operand *q = trial_values(t, total, w), *k = trial_values(t, keys, w);
     struct operand *v = trial_values(t, keys, w), *source = trial_ids(t, n, 1, m);
@@ -208,17 +207,23 @@ static void run_source(struct run *r)
 }
 
 static const int64_t self_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 1, 1, 0, 1}, {3, 2, 5, 7, 0, 1},  {5, 3, 16, 17, 0, 0},
+    {1, 1, 1, 1, 0, 1},   {3, 2, 5, 7, 0, 1},  {5, 3, 16, 17, 0, 0},
     {2, 1, 64, 70, 0, 9}, {3, 4, 33, 5, 0, 1}, {0}};
-static const int64_t causal_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 1, 1, 1, 1}, {4, 2, 5, 9, 1, 0}, {3, 3, 16, 33, 1, 1}, {1, 1, 64, 130, 1, 130},
-    {0}};
-static const int64_t cross_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 1, 1, 0, 4}, {5, 2, 7, 19, 0, 0}, {3, 3, 32, 67, 0, 1}, {2, 1, 65, 130, 1, 2},
-    {0}};
-static const int64_t slot_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 1, 1, 1, 4}, {5, 2, 7, 19, 1, 0}, {3, 3, 32, 67, 1, 1}, {4, 2, 64, 9, 0, 1},
-    {0}};
+static const int64_t causal_shapes[][TRIAL_SHAPE] = {{1, 1, 1, 1, 1, 1},
+                                                     {4, 2, 5, 9, 1, 0},
+                                                     {3, 3, 16, 33, 1, 1},
+                                                     {1, 1, 64, 130, 1, 130},
+                                                     {0}};
+static const int64_t cross_shapes[][TRIAL_SHAPE] = {{1, 1, 1, 1, 0, 4},
+                                                    {5, 2, 7, 19, 0, 0},
+                                                    {3, 3, 32, 67, 0, 1},
+                                                    {2, 1, 65, 130, 1, 2},
+                                                    {0}};
+static const int64_t slot_shapes[][TRIAL_SHAPE] = {{1, 1, 1, 1, 1, 4},
+                                                   {5, 2, 7, 19, 1, 0},
+                                                   {3, 3, 32, 67, 1, 1},
+                                                   {4, 2, 64, 9, 0, 1},
+                                                   {0}};
 
 #define ATTENTION(name_, make_, run_, shapes_, ...)                                      \
     {                                                                                    \
@@ -229,10 +234,12 @@ static const int64_t slot_shapes[][TRIAL_SHAPE] = {
 
 const struct op_case ops_attention[] = {
     ATTENTION("self_attention", make_self, run_self, self_shapes, 1000, 2, 9, 4, 0, 1),
-    ATTENTION("causal_attention", make_self, run_self, causal_shapes, 1000, 2, 9, 4, 1, 1),
+    ATTENTION("causal_attention", make_self, run_self, causal_shapes, 1000, 2, 9, 4, 1,
+              1),
     ATTENTION("cross_attention", make_cross, run_cross, cross_shapes, 1000, 2, 9, 5, 0,
               1),
-    ATTENTION("cross_source", make_source, run_source, cross_shapes, 1000, 2, 9, 11, 0, 1),
+    ATTENTION("cross_source", make_source, run_source, cross_shapes, 1000, 2, 9, 11, 0,
+              1),
     {.name = "slot_attention",
      .needs = {CPV_OP_ATTENTION, CPV_OP_KV_EXTEND, CPV_OP_KV_WRITE, CPV_OP_COUNT},
      .kinds = INPUT_ALL & ~INPUT_BIT(INPUT_HUGE),

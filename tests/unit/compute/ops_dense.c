@@ -15,6 +15,9 @@ static double sigmoid(double z)
 
 double op_act(cpv_unary_kind kind, double z)
 {
+    /* The limit, where the formulas have 0 * Inf. */
+    if (z == -INFINITY && kind != CPV_IDENTITY && kind != CPV_TANH)
+        return 0;
     switch (kind) {
     case CPV_RELU:
         return isnan(z) ? z : z > 0 ? z : 0;
@@ -74,38 +77,22 @@ static void add_lora(const struct trial_weight *w, const float *x, int64_t r,
     }
 }
 
-/*
- * What 8 bits take away, where both sides of each product are rounded to steps: at most
- * half a step each, and, being independent, hardly ever more than 8 deviations.
- */
-static double quantised(const struct trial_weight *w, const float *x, int64_t r)
+/* x8: the row as the product sees it, which may be 8 bits; tie: see trial_eight. */
+static struct sum product(const struct trial_weight *w, const float *x, const float *x8,
+                          const float *tie, int64_t r)
 {
     const float *row = w->w + r * w->p.in;
-    double step = w->step[r], top = 0, most = 0, var = 0, xs;
-
-    for (int64_t k = 0; k < w->p.in; k++)
-        top = fmax(top, fabs((double)x[k]));
-    xs = top / 127;
-    for (int64_t k = 0; k < w->p.in; k++) {
-        double a = fabs((double)x[k]) * step, b = fabs((double)row[k]) * xs;
-
-        most += a / 2 + b / 2 + step * xs / 4;
-        var += (a * a + b * b) / 12;
-    }
-    return fmin(most, 8 * sqrt(var)) + step * xs;
-}
-
-static struct sum product(const struct trial_weight *w, const float *x, int64_t r)
-{
     struct sum s = {0};
 
     for (int64_t k = 0; k < w->p.in; k++) {
-        double v = (double)x[k] * (double)w->w[r * w->p.in + k];
+        double v = (double)x8[k] * (double)row[k];
 
         s.value += v;
         s.mag += fabs(v);
+        if (w->tie)
+            s.slack += (double)tie[k] * fabs((double)row[k]) +
+                       (double)w->tie[r * w->p.in + k] * fabs((double)x8[k]);
     }
-    s.slack = w->step ? quantised(w, x, r) : 0;
     if (w->bias) {
         s.value += (double)w->bias[r];
         s.mag += fabs((double)w->bias[r]);
@@ -125,24 +112,27 @@ static void make_linear(struct trial *t)
     cpv_unary_kind act = (cpv_unary_kind)t->s[3];
     struct answer *a = trial_answer(t, n, out);
 
+    float *x8 = trial_alloc(t, in, sizeof *x8), *tie = trial_alloc(t, in, sizeof *tie);
+
     t->items = (int)n;
     t->terms = (double)in;
-    if (w->step)
-        a->slack = trial_alloc(t, n * out, sizeof *a->slack);
+    a->slack = trial_alloc(t, n * out, sizeof *a->slack);
     for (int64_t i = 0; i < n * out; i++) {
-        struct sum s = product(w, x->f + i / out * in, i % out);
+        const float *row = x->f + i / out * in;
+        struct sum s;
 
+        if (w->tie && i % out == 0)
+            trial_eight(row, in, x8, tie);
+        s = product(w, row, w->tie ? x8 : row, tie, i % out);
         a->want[i] = op_act(act, s.value);
         a->mags[i] = op_act_mag(act, s.value, s.mag);
-        if (a->slack)
-            a->slack[i] = 1.2 * s.slack;
+        a->slack[i] = 1.2 * s.slack;
     }
 }
 
 static void run_linear(struct run *r)
 {
-    r->out[0] =
-        cpv_linear(r->c, r->in[0], r->t->w[0].on, (cpv_unary_kind)r->t->s[3]);
+    r->out[0] = cpv_linear(r->c, r->in[0], r->t->w[0].on, (cpv_unary_kind)r->t->s[3]);
 }
 
 static void run_logits(struct run *r)
@@ -198,19 +188,14 @@ static void run_similarity(struct run *r)
 
 /* Odd in every direction, one of everything, and beyond any tile. */
 static const int64_t linear_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 1, CPV_IDENTITY, 0, 0},
-    {3, 5, 7, CPV_IDENTITY, 1, 0},
-    {1, 64, 1, CPV_RELU, 1, 0},
-    {5, 1, 33, CPV_GELU, 1, 0},
-    {17, 33, 65, CPV_GELU_TANH, 1, 0},
-    {2, 130, 16, CPV_QUICK_GELU, 0, 0},
-    {7, 257, 31, CPV_SILU, 1, 0},
-    {9, 15, 129, CPV_TANH, 1, 0},
-    {131, 70, 19, CPV_IDENTITY, 1, 0},
-    {0},
+    {1, 1, 1, CPV_IDENTITY, 0, 0},     {3, 5, 7, CPV_IDENTITY, 1, 0},
+    {1, 64, 1, CPV_RELU, 1, 0},        {5, 1, 33, CPV_GELU, 1, 0},
+    {17, 33, 65, CPV_GELU_TANH, 1, 0}, {2, 130, 16, CPV_QUICK_GELU, 0, 0},
+    {7, 257, 31, CPV_SILU, 1, 0},      {9, 15, 129, CPV_TANH, 1, 0},
+    {131, 70, 19, CPV_IDENTITY, 1, 0}, {0},
 };
-static const int64_t large_shapes[][TRIAL_SHAPE] = {
-    {66, 1031, 301, CPV_IDENTITY, 1, 0}, {0}};
+static const int64_t large_shapes[][TRIAL_SHAPE] = {{66, 1031, 301, CPV_IDENTITY, 1, 0},
+                                                    {0}};
 static const int64_t lora_shapes[][TRIAL_SHAPE] = {
     {1, 1, 1, CPV_IDENTITY, 0, 1},
     {5, 33, 18, CPV_IDENTITY, 1, 3},

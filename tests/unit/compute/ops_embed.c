@@ -43,8 +43,7 @@ static void make_embed(struct trial *t)
         q = p ? (double)p->w[s * d + i % d] : 0;
         a->want[i] = v + q;
         a->mags[i] = fabs(v) + fabs(q);
-        a->slack[i] = w->step ? (double)embed_scale * w->step[r] * 0.501 : 0;
-        a->slack[i] += p && p->step ? p->step[s] * 0.501 : 0;
+        a->slack[i] = w->tie ? (double)embed_scale * (double)w->tie[r * d + i % d] : 0;
     }
 }
 
@@ -79,49 +78,49 @@ static void run_positions(struct run *r)
     r->out[0] = cpv_positions(r->c, r->rows[0]);
 }
 
-/* ---- patch_embed: [images, channels, size, patch, h, 1 class token | 2 positions] ---- */
+/* ---- patch_embed: [images, channels, size, patch, h, 1 class token | 2 positions] ----
+ */
 
-static void patch_token(struct trial *t, int64_t image, int64_t token, int64_t tokens)
+/* The pixels of patch p of an image, as its projection sees them. */
+static void patch_row(const struct trial *t, int64_t image, int64_t p, float *to)
 {
-    int64_t ch = t->s[1], size = t->s[2], patch = t->s[3], h = t->s[4], grid = size / patch;
-    const struct trial_weight *w = &t->w[0];
+    int64_t ch = t->s[1], size = t->s[2], patch = t->s[3], grid = size / patch;
     const float *x = t->in[0].f + image * ch * size * size;
+
+    for (int64_t c = 0; c < ch; c++)
+        for (int64_t y = 0; y < patch; y++)
+            for (int64_t z = 0; z < patch; z++)
+                *to++ =
+                    x[(c * size + p / grid * patch + y) * size + p % grid * patch + z];
+}
+
+/* row: the patch, NULL for the class token; tie: of 8 bits, or NULL. */
+static void patch_token(struct trial *t, int64_t to, int64_t token, const float *row,
+                        const float *tie)
+{
+    const struct trial_weight *w = &t->w[0], *extra = &t->w[1];
+    int64_t h = t->s[4];
     struct answer *a = &t->out[0];
 
     for (int64_t o = 0; o < h; o++) {
-        double *want = &a->want[(image * tokens + token) * h + o];
-        double *mag = &a->mags[(image * tokens + token) * h + o];
-        double *slack = &a->slack[(image * tokens + token) * h + o];
-        int64_t p = token - (t->s[5] & 1), k = 0;
-        const struct trial_weight *extra = &t->w[1];
-        double xmax = 0, wmax = 0;
+        double *want = &a->want[to * h + o], *mag = &a->mags[to * h + o];
+        double *slack = &a->slack[to * h + o];
 
-        if (t->s[5] & 1) {
-            if (p < 0) {
-                *want = (double)extra->w[o];
-                *slack = extra->step ? extra->step[0] * 0.501 : 0;
-            }
-            extra++;
+        for (int64_t k = 0; row && k < w->p.in; k++) {
+            double u = (double)w->w[o * w->p.in + k], v = (double)row[k] * u;
+
+            *want += v;
+            *mag += fabs(v);
+            if (tie)
+                *slack += (double)tie[k] * fabs(u) +
+                          (double)w->tie[o * w->p.in + k] * fabs((double)row[k]);
         }
-        for (int64_t c = 0; c < ch && p >= 0; c++)
-            for (int64_t y = 0; y < patch; y++)
-                for (int64_t z = 0; z < patch; z++, k++) {
-                    int64_t at = (c * size + p / grid * patch + y) * size;
-                    double v = (double)x[at + p % grid * patch + z];
-
-                    xmax = fmax(xmax, fabs(v));
-                    wmax = fmax(wmax, fabs((double)w->w[o * w->p.in + k]));
-                    *want += v * (double)w->w[o * w->p.in + k];
-                    *mag += fabs(v * (double)w->w[o * w->p.in + k]);
-                }
-        if (p >= 0 && w->bias)
+        if (row && w->bias)
             *want += (double)w->bias[o];
-        if (w->step) /* both sides in steps of 1/127 of their largest */
-            *slack += 4 * sqrt((double)k) * xmax * wmax / 127;
-        if (t->s[5] & 2) {
-            *want += (double)extra->w[token * h + o];
-            *slack += extra->step ? extra->step[token] * 0.501 : 0;
-        }
+        if (!row)
+            *want = (double)extra->w[o];
+        if (t->s[5] & 2)
+            *want += (double)extra[t->s[5] & 1].w[token * h + o];
         *mag += fabs(*want) + 2;
     }
 }
@@ -130,9 +129,11 @@ static void make_patch_embed(struct trial *t)
 {
     int64_t n = t->s[0], ch = t->s[1], size = t->s[2], patch = t->s[3], h = t->s[4];
     int64_t in = ch * patch * patch, grid = size / patch, tokens = grid * grid;
+    float *row = trial_alloc(t, in, sizeof *row), *tie = trial_alloc(t, in, sizeof *tie);
+    int64_t before = t->s[5] & 1;
     struct answer *a;
 
-    tokens += t->s[5] & 1;
+    tokens += before;
     (void)trial_values(t, n, ch * size * size);
     (void)trial_matrix(t, h, in, CPV_USE_LINEAR, 0.2, t->s[5] != 1, 0);
     if (t->s[5] & 1)
@@ -144,8 +145,15 @@ static void make_patch_embed(struct trial *t)
     a->each = tokens;
     t->items = (int)n;
     t->terms = (double)in;
-    for (int64_t i = 0; i < n * tokens; i++)
-        patch_token(t, i / tokens, i % tokens, tokens);
+    for (int64_t i = 0; i < n * tokens; i++) {
+        int64_t p = i % tokens - before;
+
+        if (p >= 0)
+            patch_row(t, i / tokens, p, row);
+        if (p >= 0 && t->w[0].tie)
+            trial_eight(row, in, row, tie);
+        patch_token(t, i, i % tokens, p >= 0 ? row : NULL, t->w[0].tie ? tie : NULL);
+    }
 }
 
 static void run_patch_embed(struct run *r)
@@ -165,12 +173,14 @@ static void run_patch_embed(struct run *r)
 }
 
 static const int64_t embed_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 1, 0, 0, 0},   {5, 7, 33, 0, 0, 0},   {9, 40, 17, 12, 2, 0},
+    {1, 1, 1, 0, 0, 0},     {5, 7, 33, 0, 0, 0},  {9, 40, 17, 12, 2, 0},
     {70, 31, 130, 9, 0, 1}, {6, 19, 67, 0, 0, 1}, {0}};
 static const int64_t positions_shapes[][TRIAL_SHAPE] = {{1, 1}, {7, 13}, {70, 3}, {0}};
-static const int64_t patch_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 1, 1, 1, 0}, {3, 3, 12, 4, 17, 3}, {2, 1, 15, 5, 33, 1},
-    {5, 2, 6, 3, 9, 2}, {0}};
+static const int64_t patch_shapes[][TRIAL_SHAPE] = {{1, 1, 1, 1, 1, 0},
+                                                    {3, 3, 12, 4, 17, 3},
+                                                    {2, 1, 15, 5, 33, 1},
+                                                    {5, 2, 6, 3, 9, 2},
+                                                    {0}};
 
 const struct op_case ops_embed[] = {
     {.name = "embed",

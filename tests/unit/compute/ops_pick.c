@@ -110,8 +110,8 @@ static void run_topk(struct run *r)
 static const int64_t argmax_shapes[][TRIAL_SHAPE] = {
     {1, 1, 0}, {5, 2, 1}, {7, 33, 1}, {9, 130, 0}, {6, 5003, 0}, {4, 1027, 1}, {0}};
 static const int64_t topk_shapes[][TRIAL_SHAPE] = {
-    {1, 1, 0, 1},   {5, 3, 1, 3},     {7, 33, 1, 4},     {4, 130, 0, 64},
-    {6, 5003, 0, 4}, {3, 2051, 1, 17}, {3, 700, 0, 1},   {0}};
+    {1, 1, 0, 1},    {5, 3, 1, 3},     {7, 33, 1, 4},  {4, 130, 0, 64},
+    {6, 5003, 0, 4}, {3, 2051, 1, 17}, {3, 700, 0, 1}, {0}};
 
 const struct op_case ops_pick[] = {
     {.name = "argmax",

@@ -36,10 +36,16 @@ int place_open(struct place *p, const char *arg, struct place_dtypes dtypes)
         if (lacks_level(params.isa))
             return PLACE_SKIP;
     }
+    if (strncmp(arg, "dry:", 4) == 0) {
+        params.name = "dry";
+        params.like = arg + 4;
+    }
+    if (strcmp(params.name, "cpu") == 0 && !cpv_backend_cpu.device_open)
+        return PLACE_SKIP;
     /* What the backend says about itself comes first: its refusal is tested elsewhere. */
     rc = cpv_device_open(&p->device,
-                         &(struct cpv_device_params){.name = params.name,
-                                                     .isa = params.isa},
+                         &(struct cpv_device_params){
+                             .name = params.name, .like = params.like, .isa = params.isa},
                          &err);
     if (rc == CPV_E_ABSENT)
         return PLACE_SKIP;
@@ -47,8 +53,8 @@ int place_open(struct place *p, const char *arg, struct place_dtypes dtypes)
         (void)printf("%s: %s\n", p->text, err.text);
         return rc;
     }
-    weights = p->device->backend->weights;
-    values = p->device->backend->values;
+    weights = p->device->like->weights;
+    values = p->device->like->values;
     cpv_device_close(&p->device);
     if (!(weights >> dtypes.weights & 1u) || !(values >> dtypes.values & 1u))
         return PLACE_SKIP;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The places that a test program is told to run on: "ref", "cpu", "cpu:base", "cpu:v3",
- * "cpu:v4", "cuda", "cuda:N", "dry".
+ * "cpu:v4", "cuda", "cuda:N", "dry:cpu" and the like.
  *
  *     place_open ... place_context ... place_close
  */

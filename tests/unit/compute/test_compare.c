@@ -64,10 +64,10 @@ static void the_maximum_ignores_what_is_not_finite(void **state)
     const double want[] = {10, 2, INFINITY, NAN};
 
     (void)state;
-    assert_true(compare_f64(got, 4, want, 4, &(struct tolerance){.top = 0.1}, 0, NULL,
-                            NULL, 0));
-    assert_false(compare_f64(got, 4, want, 4, &(struct tolerance){.top = 0.09}, 0, NULL,
-                             NULL, 0));
+    assert_true(
+        compare_f64(got, 4, want, 4, &(struct tolerance){.top = 0.1}, 0, NULL, NULL, 0));
+    assert_false(
+        compare_f64(got, 4, want, 4, &(struct tolerance){.top = 0.09}, 0, NULL, NULL, 0));
 }
 
 static void lengths_must_agree(void **state)
@@ -81,8 +81,8 @@ static void lengths_must_agree(void **state)
     assert_false(compare_f64(got, 1, want, 2, &(struct tolerance){.abs = 9}, 0, NULL,
                              text, sizeof text));
     assert_string_equal(text, "expected 2 values, found 1");
-    assert_false(compare_f32(got, 2, got, 1, &(struct tolerance){.abs = 9}, 0, NULL, NULL,
-                             0));
+    assert_false(
+        compare_f32(got, 2, got, 1, &(struct tolerance){.abs = 9}, 0, NULL, NULL, 0));
     assert_false(compare_bits(got, 2, got, 1, 0, text, sizeof text));
     assert_false(compare_i32(ids, 0, ids, 2, 0, text, sizeof text));
     assert_true(compare_bits(got, 0, got, 0, 0, text, sizeof text));

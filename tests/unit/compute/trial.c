@@ -111,17 +111,21 @@ const int32_t *trial_lengths(struct trial *t, int n, int32_t least, int32_t most
 
 /* ---- weights ---- */
 
-/* The meaning of i8: symmetric, 127 steps for the largest of each row. */
-static void quantise(struct trial *t, struct trial_weight *w)
+void trial_eight(const float *x, int64_t n, float *to, float *tie)
 {
-    w->step = trial_alloc(t, w->p.out, sizeof *w->step);
-    for (int64_t r = 0; r < w->p.out; r++) {
-        float *row = w->w + r * w->p.in;
-        float top = 0;
+    float top = 0, scale;
+    bool finite = true;
 
-        for (int64_t k = 0; k < w->p.in; k++)
-            top = fmaxf(top, fabsf(row[k]));
-        w->step[r] = (double)top / 127;
+    for (int64_t k = 0; k < n; k++) {
+        top = fmaxf(top, fabsf(x[k]));
+        finite = finite && isfinite(x[k]);
+    }
+    scale = top > 0 ? top / 127 : 1;
+    for (int64_t k = 0; k < n; k++) {
+        double steps = (double)x[k] / (double)scale;
+
+        to[k] = finite ? (float)nearbyint(steps) * scale : NAN;
+        tie[k] = finite && fabs(fabs(steps - trunc(steps)) - 0.5) < 4e-5 ? scale : 0;
     }
 }
 
@@ -159,8 +163,12 @@ struct trial_weight *trial_matrix(struct trial *t, int64_t out, int64_t in, unsi
         w->b = normal(t, out * rank, scale, dtype);
         w->p.lora = (struct cpv_lora){rank, 0.75F, w->a, w->b};
     }
-    if (t->weights == CPV_I8 && !norm)
-        quantise(t, w);
+    if (t->weights == CPV_I8 && (use & CPV_USE_LINEAR)) {
+        w->w = trial_alloc(t, out * in, sizeof *w->w);
+        w->tie = trial_alloc(t, out * in, sizeof *w->tie);
+        for (int64_t r = 0; r < out; r++)
+            trial_eight(w->p.matrix.plain + r * in, in, w->w + r * in, w->tie + r * in);
+    }
     return w;
 }
 

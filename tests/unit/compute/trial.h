@@ -34,9 +34,9 @@ struct operand {
 
 struct trial_weight {
     struct cpv_weight_params p; /* sources are plain */
-    float *w, *bias, *a, *b;    /* the same, and what the pair of LoRA is; or NULL */
-    double *step;               /* i8: [out] distance of two values of each row, else NULL */
-    cpv_weight *on;             /* the place it is bound to */
+    float *w, *bias, *a, *b; /* as the device keeps them: w of i8 is rounded; or NULL */
+    float *tie; /* i8: [out, in], by how much w may be otherwise; NULL: is f32 anyway */
+    cpv_weight *on; /* the place it is bound to */
 };
 
 struct answer {
@@ -112,9 +112,15 @@ struct operand *trial_ids(struct trial *t, int64_t rows, int64_t cols, int32_t b
 /* n lengths of 1 ... most (of `least` if that is lower), and their sum. */
 const int32_t *trial_lengths(struct trial *t, int n, int32_t least, int32_t most,
                              int64_t *total);
-/* Normal values at `scale`; what an i8 device makes of them is in `w` already. */
+/* Normal values at `scale`. */
 struct trial_weight *trial_matrix(struct trial *t, int64_t out, int64_t in, unsigned use,
                                   double scale, bool bias, int rank);
+/*
+ * A row as it is in symmetric 8 bits: scale = largest magnitude / 127, to the nearest
+ * multiple, ties to even; all NaN if anything in it is not finite. tie[i] is the scale
+ * where the quotient is so close to a tie that its rounding decides, else 0.
+ */
+void trial_eight(const float *x, int64_t n, float *to, float *tie);
 /* Floating-point answers, or integer ones. */
 struct answer *trial_answer(struct trial *t, int64_t rows, int64_t cols);
 struct answer *trial_answer_ids(struct trial *t, int64_t rows, int64_t cols);

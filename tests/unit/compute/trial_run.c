@@ -218,10 +218,10 @@ static void check_same(const struct trial *t, const struct result *a,
 
     for (int k = 0; k < t->n_out; k++) {
         size_t n = (size_t)(a[k].rows * a[k].cols);
-        bool same = a[k].f ? compare_bits(b[k].f, n, a[k].f, n, (size_t)a[k].cols, text,
-                                          sizeof text)
-                           : compare_i32(b[k].i, n, a[k].i, n, (size_t)a[k].cols, text,
-                                         sizeof text);
+        bool same =
+            a[k].f
+                ? compare_bits(b[k].f, n, a[k].f, n, (size_t)a[k].cols, text, sizeof text)
+                : compare_i32(b[k].i, n, a[k].i, n, (size_t)a[k].cols, text, sizeof text);
 
         if (!same)
             fail_msg("%s: run twice, output %d: %s", t->op->name, k, text);
