@@ -9,19 +9,7 @@
  */
 #include "tests/unit/base/unit.h"
 
-#include "tests/unit/compute/ops.h"
-
-struct job {
-    const struct op_case *op;
-    struct place *place,
-        *ref; /* ref: with the same dtype of weights, where it has that */
-    struct place_dtypes dtypes;
-    char name[128];
-};
-
-struct counts {
-    int skipped, ran;
-};
+#include "tests/unit/compute/jobs.h"
 
 static void check(const struct job *j, const struct trial *t, const struct result *got,
                   const struct result *ref)
@@ -88,70 +76,7 @@ static void run_job(void **state)
                 one(j, j->op->shapes[s], (enum input_kind)kind);
 }
 
-/* All operations with one pair of dtypes, as one group of tests. */
-static int run_place(struct place *p, struct place_dtypes dtypes, const char *only,
-                     bool first, struct counts *n)
-{
-    struct place_dtypes plain = {dtypes.weights == CPV_I8 ? CPV_I8 : CPV_F32, CPV_F32};
-    struct CMUnitTest tests[64] = {{0}};
-    struct job jobs[64] = {{0}};
-    const struct op_case *op;
-    struct place ref;
-    int count = 0, failed;
-    bool is_ref = strcmp(cpv_device_name(p->device), "ref") == 0;
-
-    if (!is_ref && place_open(&ref, "ref", plain) != CPV_OK)
-        return 1;
-    for (int i = 0; ops_at(i, &op); i++) {
-        if (only && strcmp(op->name, only) != 0)
-            continue;
-        if (op->floats_only && !first) /* the weights' dtype is nothing to it */
-            continue;
-        if (!place_has(p, op->needs)) {
-            (void)printf("%s %s: skipped, the device does not have it\n", p->text,
-                         op->name);
-            n->skipped++;
-            continue;
-        }
-        jobs[count] = (struct job){
-            .op = op, .place = p, .ref = is_ref ? NULL : &ref, .dtypes = dtypes};
-        (void)snprintf(jobs[count].name, sizeof jobs[count].name, "%s %s", p->text,
-                       op->name);
-        tests[count] = (struct CMUnitTest){.name = jobs[count].name,
-                                           .test_func = run_job,
-                                           .initial_state = &jobs[count]};
-        count++;
-    }
-    n->ran += count;
-    failed =
-        count ? _cmocka_run_group_tests(p->text, tests, (size_t)count, NULL, NULL) : 0;
-    if (!is_ref)
-        place_close(&ref);
-    return failed;
-}
-
 int main(int argc, char **argv)
 {
-    struct counts n = {0};
-    int failed = 0;
-
-    if (argc < 2) {
-        (void)fprintf(stderr, "test_ops DEVICE [OPERATION]\n");
-        return 2;
-    }
-    for (int i = 0; place_dtypes[i].weights != CPV_DTYPE_COUNT; i++) {
-        struct place p;
-        bool first = true;
-        int rc = place_open(&p, argv[1], place_dtypes[i]);
-
-        for (int k = 0; k < i; k++)
-            first = first && place_dtypes[k].values != place_dtypes[i].values;
-        if (rc == PLACE_SKIP)
-            continue;
-        failed += rc != CPV_OK ? 1
-                               : run_place(&p, place_dtypes[i], argc > 2 ? argv[2] : NULL,
-                                           first, &n);
-        place_close(&p);
-    }
-    return place_status(failed, n.skipped, n.ran);
+    return jobs_main(argc, argv, run_job, false);
 }
