@@ -13,6 +13,7 @@ struct op_case {
     const char *name;
     cpv_op_kind needs[5]; /* what a backend must have; ends with CPV_OP_COUNT */
     unsigned kinds;       /* INPUT_BIT */
+    bool composite;       /* of several: what lies behind an output has been scratch */
     bool floats_only;     /* its weights are f32 on any device: once a dtype of values */
     const int64_t (*shapes)[TRIAL_SHAPE]; /* ends with a first number of 0 */
     int64_t batch[TRIAL_SHAPE];           /* of the test of row invariance: 1,000 items */
@@ -34,6 +35,7 @@ bool ops_at(int i, const struct op_case **op);
  * How far a result may be from the evaluation in double: docs/numerics.md.
  *
  *     2^-24 * (rel * |want| + (flat + root * sqrt(terms)) * mags)
+ *     (terms / 4 for the root where all terms are alike: their roundings are, too)
  *     + unit of the dtype of values, if that is not f32, * (|want| + inner * mags)
  */
 struct op_tolerance {

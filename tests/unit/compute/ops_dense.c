@@ -15,9 +15,6 @@ static double sigmoid(double z)
 
 double op_act(cpv_unary_kind kind, double z)
 {
-    /* The limit, where the formulas have 0 * Inf. */
-    if (z == -INFINITY && kind != CPV_IDENTITY && kind != CPV_TANH)
-        return 0;
     switch (kind) {
     case CPV_RELU:
         return isnan(z) ? z : z > 0 ? z : 0;

@@ -200,6 +200,7 @@ const struct op_case ops_embed[] = {
      .run = run_positions},
     {.name = "patch_embed",
      .needs = {CPV_OP_PATCHES, CPV_OP_LINEAR, CPV_OP_TOKENS, CPV_OP_COUNT},
+     .composite = true,
      .kinds = INPUT_ALL & ~INPUT_BIT(INPUT_HUGE),
      .shapes = patch_shapes,
      .batch = {1000, 1, 4, 2, 5, 3},

@@ -58,11 +58,11 @@ static void topk_row(const float *x, int64_t d, int k, int32_t *ids, double *val
 
             for (int l = 0; l < j; l++)
                 taken |= ids[l] == i;
-            if (!taken && (best < 0 || before((double)x[i], (double)x[best])))
+            if (!taken && !isnan(x[i]) && (best < 0 || x[i] > x[best]))
                 best = i;
         }
         ids[j] = best;
-        values[j] = (double)x[best];
+        values[j] = best < 0 ? -INFINITY : (double)x[best];
     }
 }
 

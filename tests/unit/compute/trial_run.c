@@ -174,7 +174,7 @@ static void check_pattern(struct trial *t, cpv_compute *c, size_t from, size_t t
 
 static void check_behind(struct trial *t, cpv_compute *c, const struct run *r, size_t end)
 {
-    for (int k = 0; k < t->n_out; k++) {
+    for (int k = 0; k < t->n_out && !t->op->composite; k++) {
         cpv_tensor o = r->out[k];
         size_t size = cpv_dtype_size(o.dtype), at;
 
