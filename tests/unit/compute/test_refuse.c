@@ -231,11 +231,8 @@ static void patches_grid(struct room *r)
 
 static void patches_positions(struct room *r)
 {
-    struct cpv_patches p = {.channels = 1,
-                            .size = 2,
-                            .patch = 2,
-                            .projection = r->fc,
-                            .positions = r->table};
+    struct cpv_patches p = {
+        .channels = 1, .size = 2, .patch = 2, .projection = r->fc, .positions = r->table};
 
     (void)cpv_patch_embed(r->c, r->x, &p);
 }
@@ -344,8 +341,8 @@ static void the_first_mistake_sticks(void **state)
     assert_false(cpv_is(cpv_gather(r.c, r.x, r.ids)));
     assert_false(cpv_is(cpv_embed(r.c, r.ids, r.table, 1, NULL, none, 0)));
     assert_false(cpv_is(cpv_positions(r.c, r.two)));
-    assert_false(cpv_is(cpv_self_attention(r.c, r.x, r.x, r.x, r.two,
-                                           (struct cpv_heads){.count = 1})));
+    assert_false(cpv_is(
+        cpv_self_attention(r.c, r.x, r.x, r.x, r.two, (struct cpv_heads){.count = 1})));
     assert_false(cpv_is(cpv_argmax(r.c, r.x)));
     top = cpv_topk(r.c, r.x, 1);
     assert_false(cpv_is(top.ids) || cpv_is(top.values) || cpv_is(top.lse));
@@ -487,9 +484,17 @@ static void weights_that_are_not(void **state)
         {.name = "w", .out = 4, .in = 4, .use = 0, .matrix = plain},
         {.name = "w", .out = 4, .in = 4, .use = CPV_USE_LINEAR},
         {.name = "w", .out = 4, .in = 4, .use = CPV_USE_NORM, .matrix = plain},
-        {.name = "w", .out = 4, .in = 4, .use = CPV_USE_TABLE, .matrix = plain,
+        {.name = "w",
+         .out = 4,
+         .in = 4,
+         .use = CPV_USE_TABLE,
+         .matrix = plain,
          .lora = {1, 1, v, v}},
-        {.name = "w", .out = 4, .in = 4, .use = CPV_USE_LINEAR, .matrix = plain,
+        {.name = "w",
+         .out = 4,
+         .in = 4,
+         .use = CPV_USE_LINEAR,
+         .matrix = plain,
          .lora = {-1, 1, v, v}},
     };
     struct place *p = *state;
