@@ -64,8 +64,9 @@ typedef enum cpv_ckpt_dtype {
 } cpv_ckpt_dtype;
 
 #define CPV_CKPT_RANK_MAX 8
-#define CPV_CKPT_ANY      UINT64_MAX /* cpv_checkpoint_need: this dimension may be anything \
-                                      */
+#define CPV_CKPT_ANY                                                                     \
+    UINT64_MAX /* cpv_checkpoint_need: this dimension may be anything                    \
+                */
 
 /*
  * Element (i0, i1, ...) is at `data` + (i0 * stride[0] + i1 * stride[1] + ...) * size of
