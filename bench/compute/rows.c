@@ -169,8 +169,8 @@ static void vocabulary(const struct cpv_kernels *k, size_t n)
 
 static void rows_of(const struct cpv_kernels *k, size_t rows, size_t n)
 {
-    static const char *const names[] = {"exp",  "gelu_erf", "gelu_tanh", "quick_gelu",
-                                        "relu", "silu",     "tanh",      "erf"};
+    static const char *const names[CPV_UNARY_COUNT] = {
+        "identity", "relu", "gelu", "gelu_tanh", "quick_gelu", "silu", "tanh", "exp"};
     float *in = floats(rows * n), *out = floats(rows * n), *gain = floats(n);
     float *bias = floats(n);
     double best = 1e9, bytes = 8.0 * (double)(rows * n);

@@ -18,24 +18,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/compute/cpu/gemm.h"
 #include "common/compute/cpu/isa.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/* The formulas are those of kernels/vec_math.h. */
-typedef enum cpv_unary {
-    CPV_UNARY_EXP,
-    CPV_UNARY_GELU_ERF,   /* exact: x / 2 * (1 + erf(x / sqrt 2)) */
-    CPV_UNARY_GELU_TANH,  /* x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) */
-    CPV_UNARY_QUICK_GELU, /* x * sigmoid(1.702 x) */
-    CPV_UNARY_RELU,
-    CPV_UNARY_SILU, /* x * sigmoid(x) */
-    CPV_UNARY_TANH,
-    CPV_UNARY_ERF,
-    CPV_UNARY_COUNT
-} cpv_unary;
 
 /* What top_k may be asked for at most. */
 #define CPV_TOP_K_MAX 64
@@ -77,7 +65,8 @@ struct cpv_attention {
 
 struct cpv_kernels {
     cpv_isa isa;
-    int width; /* floats in a vector */
+    int width;                    /* floats in a vector */
+    struct cpv_gemm_kernels gemm; /* products: gemm.h */
 
     /* --- attention: kernels/attention.c --- */
 
@@ -101,7 +90,8 @@ struct cpv_kernels {
     void (*mul)(float *out, const float *a, const float *b, size_t n);
     /* out[i] = in[i] * by */
     void (*scale)(float *out, const float *in, float by, size_t n);
-    void (*unary)(cpv_unary kind, float *out, const float *in, size_t n);
+    /* The formulas are those of kernels/vec_math.h. */
+    void (*unary)(cpv_unary_kind kind, float *out, const float *in, size_t n);
 
     /* --- from tables and images: kernels/gather.c --- */
 

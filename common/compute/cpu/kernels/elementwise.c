@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Element by element. The end of a row takes the same path as its body: same bits. */
 #include "common/compute/cpu/kernels/rows.h"
-#include "common/compute/cpu/kernels/vec_math.h"
+#include "common/compute/cpu/kernels/vec_act.h"
 
 void K(cpv_add)(float *out, const float *a, const float *b, size_t n)
 {
@@ -32,37 +32,24 @@ void K(cpv_scale)(float *out, const float *in, float by, size_t n)
         v_store_upto(out, v_load_upto(in, k, n, 0) * by, k, n);
 }
 
-#define EACH(function)                                                                   \
-    for (size_t k = 0; k < n; k += VW)                                                   \
-    v_store_upto(out, function(v_load_upto(in, k, n, 0)), k, n)
+/* One loop for each kind: there it is a constant. */
+#define EACH(kind)                                                                       \
+    case kind:                                                                           \
+        for (size_t k = 0; k < n; k += VW)                                               \
+            v_store_upto(out, v_act(kind, v_load_upto(in, k, n, 0)), k, n);              \
+        break
 
-void K(cpv_unary)(cpv_unary kind, float *out, const float *in, size_t n)
+void K(cpv_unary)(cpv_unary_kind kind, float *out, const float *in, size_t n)
 {
     switch (kind) {
-    case CPV_UNARY_EXP:
-        EACH(v_exp);
-        break;
-    case CPV_UNARY_GELU_ERF:
-        EACH(v_gelu_erf);
-        break;
-    case CPV_UNARY_GELU_TANH:
-        EACH(v_gelu_tanh);
-        break;
-    case CPV_UNARY_QUICK_GELU:
-        EACH(v_quick_gelu);
-        break;
-    case CPV_UNARY_RELU:
-        EACH(v_relu);
-        break;
-    case CPV_UNARY_SILU:
-        EACH(v_silu);
-        break;
-    case CPV_UNARY_TANH:
-        EACH(v_tanh);
-        break;
-    case CPV_UNARY_ERF:
-        EACH(v_erf);
-        break;
+        EACH(CPV_IDENTITY);
+        EACH(CPV_RELU);
+        EACH(CPV_GELU);
+        EACH(CPV_GELU_TANH);
+        EACH(CPV_QUICK_GELU);
+        EACH(CPV_SILU);
+        EACH(CPV_TANH);
+        EACH(CPV_EXP);
     case CPV_UNARY_COUNT:
         break;
     }

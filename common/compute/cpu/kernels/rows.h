@@ -19,7 +19,7 @@ void K(cpv_add)(float *out, const float *a, const float *b, size_t n);
 void K(cpv_axpy)(float *out, const float *x, float by, size_t n);
 void K(cpv_mul)(float *out, const float *a, const float *b, size_t n);
 void K(cpv_scale)(float *out, const float *in, float by, size_t n);
-void K(cpv_unary)(cpv_unary kind, float *out, const float *in, size_t n);
+void K(cpv_unary)(cpv_unary_kind kind, float *out, const float *in, size_t n);
 void K(cpv_embed_f32)(float *out, const float *row, float scale, const float *add,
                       size_t n);
 void K(cpv_embed_i8)(float *out, const int8_t *row, float scale, const float *add,
