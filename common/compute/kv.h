@@ -64,10 +64,9 @@ cpv_tensor cpv_kv_extend(struct cpv_compute *c, cpv_kv *kv, cpv_rows rows,
 void cpv_kv_write(struct cpv_compute *c, cpv_kv *kv, int layer, cpv_tensor k,
                   cpv_tensor v);
 
-/* Slot dst[i] now has the history of slot src[i] (host). All at once: dst may hold
- * sources. */
-void cpv_kv_fork(struct cpv_compute *c, cpv_kv *kv, const int32_t *dst,
-                 const int32_t *src, int n);
+/* Slot i of dst now has the history of slot i of src. All at once: dst may hold sources.
+ */
+void cpv_kv_fork(struct cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_slots src);
 /*
  * The same where only the device knows the parents: src is i32 [n, 1], slots of the same
  * length as dst[i] each: the beams of one sentence.
