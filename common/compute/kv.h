@@ -8,12 +8,10 @@
  * writes each of its positions once, after what it took over; therefore what others took
  * over from it stays as it is until the slot is cleared.
  *
- *     per step:  slots = cpv_slots_put(c, ...)
- *                positions = cpv_kv_extend(c, kv, rows, slots)       once
- *                cpv_kv_write(c, kv, layer, k, v, positions, ...)    each layer
- *                cpv_attend(c, q, kv, layer, ...)                    each layer
- *     between:   cpv_kv_fork / cpv_kv_reorder                        beams, shared
- * prefixes cpv_kv_clear                                        the sequence has left
+ *     per step     slots = cpv_slots_put, positions = cpv_kv_extend     once
+ *                  cpv_kv_write, cpv_attend                             each layer
+ *     between      cpv_kv_fork, cpv_kv_reorder     shared prefixes, beams
+ *                  cpv_kv_clear                    the sequence has left
  *
  * Lengths are known to the host without asking the device. A memory that is written once
  * and looked at by many (the image of ten prompts, the source sentence of four beams) is
@@ -64,8 +62,7 @@ cpv_tensor cpv_kv_extend(struct cpv_compute *c, cpv_kv *kv, cpv_rows rows,
 void cpv_kv_write(struct cpv_compute *c, cpv_kv *kv, int layer, cpv_tensor k,
                   cpv_tensor v);
 
-/* Slot i of dst now has the history of slot i of src. All at once: dst may hold sources.
- */
+/* Slot i of dst takes over the history of slot i of src. All at once: any may be both. */
 void cpv_kv_fork(struct cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_slots src);
 /*
  * The same where only the device knows the parents: src is i32 [n, 1], slots of the same
