@@ -159,6 +159,7 @@ static void run_slots(struct run *r)
         .layers = 2, .slots = r->items + 1, .capacity = 1, .width = t->s[1] * t->s[2]};
     int32_t *slot = calloc((size_t)r->items, sizeof *slot);
     struct cpv_err err = {0};
+    cpv_slots slots;
 
     for (int i = 0; i < r->items; i++) {
         slot[i] = r->items - i;
@@ -166,10 +167,11 @@ static void run_slots(struct run *r)
     }
     p.fixed = !t->s[4];
     assert_ok(cpv_kv_open(&r->kv, cpv_compute_device(r->c), &p, &err));
-    (void)cpv_kv_extend(r->c, r->kv, r->rows[1], slot);
+    slots = cpv_slots_put(r->c, slot, r->items);
+    (void)cpv_kv_extend(r->c, r->kv, r->rows[1], slots);
     cpv_kv_write(r->c, r->kv, 1, r->in[1], r->in[2]);
     cpv_kv_write(r->c, r->kv, 0, r->in[2], r->in[1]);
-    r->out[0] = cpv_attend(r->c, r->in[0], r->rows[0], r->kv, 1, slot, heads_of(r));
+    r->out[0] = cpv_attend(r->c, r->in[0], r->rows[0], r->kv, 1, slots, heads_of(r));
     free(slot);
 }
 

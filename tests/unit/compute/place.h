@@ -13,7 +13,8 @@
 enum { PLACE_SKIP = 77, PLACE_CONTEXTS = 3 };
 
 struct place {
-    char text[48]; /* "cpu:v3 i8/f32" */
+    char text[48];   /* "cpu:v3 i8/f32" */
+    const char *isa; /* asked for; NULL: the best */
     cpv_device *device;
     cpv_compute *context[PLACE_CONTEXTS]; /* by number of threads: 1, 2, 7 */
 };

@@ -157,9 +157,9 @@ cpv_tensor toy_encode(const struct toy *t, cpv_compute *c, const int32_t *ids,
 }
 
 void toy_remember(const struct toy *t, cpv_compute *c, cpv_kv *memory, cpv_tensor x,
-                  cpv_rows rows, const int32_t *slot)
+                  cpv_rows rows, cpv_slots slots)
 {
-    (void)cpv_kv_extend(c, memory, rows, slot);
+    (void)cpv_kv_extend(c, memory, rows, slots);
     for (int i = 0; i < TOY_LAYERS; i++) {
         cpv_tensor kv = cpv_linear(c, x, t->dec[i].cross_kv, CPV_IDENTITY);
 
@@ -184,9 +184,9 @@ static cpv_tensor after_cross(cpv_compute *c, const struct toy_layer *l, cpv_ten
 
 cpv_tensor toy_step(const struct toy *t, cpv_compute *c, cpv_kv *self,
                     const cpv_kv *memory, const int32_t *ids, cpv_rows rows,
-                    const int32_t *slot)
+                    cpv_slots slots)
 {
-    cpv_tensor at = cpv_kv_extend(c, self, rows, slot), h;
+    cpv_tensor at = cpv_kv_extend(c, self, rows, slots), h;
     cpv_tensor x = embed(t, c, ids, rows.total, at);
 
     for (int i = 0; i < TOY_LAYERS; i++) {
@@ -194,10 +194,10 @@ cpv_tensor toy_step(const struct toy *t, cpv_compute *c, cpv_kv *self,
 
         h = cpv_linear(c, x, l->qkv, CPV_IDENTITY);
         cpv_kv_write(c, self, i, third(h, 1), third(h, 2));
-        h = cpv_attend(c, third(h, 0), rows, self, i, slot, causal);
+        h = cpv_attend(c, third(h, 0), rows, self, i, slots, causal);
         x = after_self(c, l, h, x);
         h = cpv_linear(c, x, l->cross_q, CPV_IDENTITY);
-        h = cpv_attend(c, h, rows, memory, i, slot, heads);
+        h = cpv_attend(c, h, rows, memory, i, slots, heads);
         x = after_cross(c, l, h, x);
     }
     return cpv_logits(c, x, t->words);

@@ -45,11 +45,11 @@ cpv_tensor toy_encode(const struct toy *t, cpv_compute *c, const int32_t *ids,
                       cpv_rows rows);
 /* Keys and values of encoded sentences into these slots of a fixed cache. */
 void toy_remember(const struct toy *t, cpv_compute *c, cpv_kv *memory, cpv_tensor x,
-                  cpv_rows rows, const int32_t *slot);
+                  cpv_rows rows, cpv_slots slots);
 /* The next tokens of slots: logits of all of them, [rows.total, words]. */
 cpv_tensor toy_step(const struct toy *t, cpv_compute *c, cpv_kv *self,
                     const cpv_kv *memory, const int32_t *ids, cpv_rows rows,
-                    const int32_t *slot);
+                    cpv_slots slots);
 cpv_tensor toy_full(const struct toy *t, cpv_compute *c, cpv_tensor encoded,
                     cpv_rows sources, const int32_t *ids, cpv_rows rows);
 
