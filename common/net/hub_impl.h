@@ -9,7 +9,7 @@
 
 struct cpv_hub {
     struct cpv_hub_params p;
-    char *endpoint, *token, *ca_file;
+    char *endpoint, *ca_file;
     char host[256]; /* with its port, if the endpoint names one */
     CURL *easy;
     struct curl_slist *auth; /* NULL: no token */
