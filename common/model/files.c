@@ -361,3 +361,22 @@ int cpv_model_files_look(const char *folder, cpv_arena *mem, struct cpv_model_fi
         rc = look_for_text(folder, mem, out, err);
     return rc;
 }
+
+int cpv_model_weights(const char *path, cpv_arena *mem, const char **out,
+                      struct cpv_err *err)
+{
+    struct cpv_model_files files;
+    struct stat st;
+    int rc;
+
+    *out = path;
+    if (cpv_sys.stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        return CPV_OK;
+    rc = cpv_model_files_look(path, mem, &files, err);
+    if (rc)
+        return rc;
+    if (!files.weights.file)
+        return cpv_fail(err, CPV_E_INPUT, "'%s' holds no weights that can be read", path);
+    *out = cpv_arena_printf(mem, "%s/%s", path, files.weights.file);
+    return *out ? CPV_OK : cpv_fail_memory(err);
+}

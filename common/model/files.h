@@ -82,6 +82,13 @@ struct cpv_model_files {
 CPV_MUST_CHECK int cpv_model_files_look(const char *folder, cpv_arena *mem,
                                         struct cpv_model_files *out, struct cpv_err *err);
 
+/*
+ * What cpv_checkpoint_open is to be given for a model's folder (or for a file, which is
+ * that file): the weights that cpv_weights_choose takes. CPV_E_INPUT if there are none.
+ */
+CPV_MUST_CHECK int cpv_model_weights(const char *path, cpv_arena *mem, const char **out,
+                                     struct cpv_err *err);
+
 #ifdef __cplusplus
 }
 #endif
