@@ -47,7 +47,7 @@ void op_attend(const struct op_attend *a, double *want, double *mags)
 {
     for (int i = 0; i < a->heads * a->d; i++)
         want[i] = mags[i] = 0;
-    for (int h = 0; h < a->heads; h++)
+    for (int h = 0; h < a->heads && a->keys > 0; h++)
         attend_head(a, h, want, mags);
 }
 
@@ -129,6 +129,8 @@ static void make_cross(struct trial *t)
     for (int i = 0; i < n; i++) {
         kv[i] = 1 + (int32_t)((i * 7 + t->s[3] - 1) % t->s[3]);
         kv[i] += t->s[4] ? length[i] : 0;
+        if (!t->s[4] && !t->s[5] && i % 3 == 2) /* nothing to look at */
+            kv[i] = 0;
         keys += kv[i];
     }
     q = trial_values(t, total, w);
