@@ -77,6 +77,15 @@ int place_open(struct place *p, const char *arg, struct place_dtypes dtypes)
     return rc;
 }
 
+int place_open_dry(struct place *dry, const struct place *p, struct place_dtypes dtypes)
+{
+    char arg[64];
+
+    (void)snprintf(arg, sizeof arg, "dry:%s%s%s", p->device->backend->name,
+                   p->isa ? ":" : "", p->isa ? p->isa : "");
+    return place_open(dry, arg, dtypes);
+}
+
 void place_close(struct place *p)
 {
     for (int i = 0; i < PLACE_CONTEXTS; i++)

@@ -350,17 +350,14 @@ static void dry_foretells_every_byte(void **state)
 {
     struct place *p = *state, dry;
     struct story *to;
-    char like[64];
     size_t foretold[3], used[3];
     struct cpv_err err = {0};
 
     to = calloc(1, sizeof *to);
     assert_non_null(to);
-    (void)snprintf(like, sizeof like, "dry:%s%s%s", p->device->backend->name,
-                   p->isa ? ":" : "", p->isa ? p->isa : "");
     assert_int_equal(
-        place_open(&dry, like,
-                   (struct place_dtypes){p->device->weights, p->device->values}),
+        place_open_dry(&dry, p,
+                       (struct place_dtypes){p->device->weights, p->device->values}),
         CPV_OK);
     for (int i = 0; i < PLACE_CONTEXTS; i++) {
         int threads = place_threads(i);
