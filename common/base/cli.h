@@ -71,6 +71,9 @@ struct cpv_opt {
     const char *arg;            /* "PIXELS"; NULL: a word for the kind */
     const char *help;           /* one or two sentences */
     unsigned flags;
+    /* May be NULL. TEXT: gets a const char *; LIST: a const struct cpv_texts *. NULL if
+     * it will do, else what was expected: "a language such as en or pt-BR". */
+    const char *(*check)(const void *value);
 };
 
 struct cpv_opt_group {

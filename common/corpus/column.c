@@ -249,6 +249,14 @@ static bool find(const struct cpv_column_part *at, uint32_t n, uint32_t part,
     return true;
 }
 
+bool cpv_column_name_is_plain(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                            "0123456789_-");
+
+    return n > 0 && n <= 64 && name[n] == '\0';
+}
+
 bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revision)
 {
     return find(c->at, c->count, part, revision);
