@@ -164,7 +164,7 @@ void cpv_program_help(const struct cpv_program *p, struct cpv_buf *out);
 /* troff, without a date, so that it is the same each time; date_free_section: "1". */
 void cpv_program_man(const struct cpv_program *p, const char *date_free_section,
                      struct cpv_buf *out);
-/* For bash: to be sourced. */
+/* For bash: to be sourced. Of a program "a b" only the function _a_b. */
 void cpv_program_completion(const struct cpv_program *p, struct cpv_buf *out);
 /* Whichever of these was asked for, or "NAME VERSION\n"; nothing for ASK_NOTHING. */
 void cpv_program_answer(const struct cpv_program *p, enum cpv_cli_ask ask,
