@@ -218,6 +218,7 @@ int cpv_column_scan(const char *corpus, const char *column, cpv_arena *mem,
     rc = path ? list_folder(path, &buf, err) : cpv_fail_memory(err);
     if (!rc)
         rc = read_parts(path, &limit, err);
+    out->parts = limit;
     if (!rc) {
         size_t n = buf.size / sizeof(struct found);
 

@@ -42,6 +42,7 @@ struct cpv_column {
     uint32_t superseded; /* revisions that a higher one has replaced */
     uint32_t orphans;    /* shards without a record: unfinished commits */
     uint32_t beyond;     /* parts that the column no longer has: see set_parts */
+    uint32_t parts;      /* as set_parts said; UINT32_MAX: it did not */
 };
 
 /* An absent folder is an empty column. Foreign names are ignored. */
