@@ -183,8 +183,11 @@ cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv 
 /* The index of the largest of each row, i32 [n, 1]: the lowest of equals. A NaN never
  * wins over a number. */
 cpv_tensor cpv_argmax(cpv_compute *c, cpv_tensor x);
-/* The k largest of each row, falling, lower index first among equals, and the log of the
- * row's sum of exponentials. k: 1 ... 64. */
+/*
+ * The k largest of each row, falling, lower index first among equals, and the log of the
+ * row's sum of exponentials. k: 1 ... 64. A NaN is never among them: where there are fewer
+ * numbers, -Inf at index -1 follows; the sum is NaN then.
+ */
 struct cpv_top {
     cpv_tensor ids;    /* i32 [n, k] */
     cpv_tensor values; /* f32 [n, k] */

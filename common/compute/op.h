@@ -223,15 +223,17 @@ struct cpv_operand {
     size_t offset; /* of the cpv_tensor, in struct cpv_op */
 };
 
+enum { CPV_OP_OPERANDS = 6 };
+
 struct cpv_op_info {
     const char *name;
-    struct cpv_operand operand[6]; /* ends with a NULL name */
-    size_t weight[2];              /* offsets of const cpv_weight *; 0: none */
+    struct cpv_operand operand[CPV_OP_OPERANDS]; /* those after the last have no name */
+    size_t weight[2]; /* offsets of const cpv_weight *; 0: none */
 };
 
 const struct cpv_op_info *cpv_op_info(cpv_op_kind kind);
 cpv_tensor *cpv_op_operand(struct cpv_op *op, const struct cpv_operand *o);
-/* "linear: out [50, 192] f32, x [50, 256] f32, against w 'fc1' [192, 64]", cut to size.
+/* "x [50, 256], residual [50, 192] against 'fc1' [192, 64]", cut to size.
  */
 void cpv_op_print(const struct cpv_op *op, char *to, size_t size);
 
