@@ -9,7 +9,7 @@
 #define C2 "2222222222222222222222222222222222222222"
 
 static cpv_arena *mem;
-static char folder[64];
+static const char *folder;
 
 static const char *at(const char *path)
 {
@@ -39,10 +39,9 @@ static void link_to(const char *target, const char *path)
 /* org/m: C1 is complete and main, C2 lacks its weights; org/half: only half a blob. */
 static int make(void **state)
 {
-    (void)state;
-    (void)snprintf(folder, sizeof folder, "/tmp/cpv-cache-XXXXXX");
-    if (cpv_arena_open(&mem, 0, NULL) || !mkdtemp(folder))
+    if (cpv_arena_open(&mem, 0, NULL) || enter_scratch(state))
         return -1;
+    folder = *state;
     put("hub/models--org--m/blobs/aa", "{}");
     put("hub/models--org--m/blobs/bb", "weights");
     link_to("../../blobs/aa", "hub/models--org--m/snapshots/" C1 "/config.json");
@@ -65,12 +64,8 @@ static int make(void **state)
 
 static int unmake(void **state)
 {
-    char command[128];
-
-    (void)state;
     cpv_arena_close(&mem);
-    (void)snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return shell(command);
+    return leave_scratch(state);
 }
 
 static void a_folder_beside_the_configuration_wins(void **state)
