@@ -93,6 +93,13 @@ static void add_completion(struct cpv_buf *out)
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
         cpv_buf_printf(out, "%s ", s->name);
     cpv_buf_str(out, "--help --version --man --completion'\n"
+                     "    elif [[ $COMP_CWORD == 2 && $cur != -* ]]; then\n"
+                     "        case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; ORDER[i]; i++)
+        if (ORDER[i]->words)
+            cpv_buf_printf(out, "        %s) words='%s' ;;\n", ORDER[i]->name,
+                           ORDER[i]->words);
+    cpv_buf_str(out, "        esac\n"
                      "    elif [[ $cur == -* ]]; then\n"
                      "        case ${COMP_WORDS[1]} in\n");
     for (size_t i = 0; ORDER[i]; i++) {

@@ -87,7 +87,7 @@ static void a_folder_beside_the_configuration_wins(void **state)
 static void a_name_is_found_in_the_cache(void **state)
 {
     static const char *const names[] = {"org/m", "org/m@main", "org/m@refs/pr/1",
-                                        "org/m@" C1};
+                                        ("org/m@" C1)};
     struct cpv_model_place p;
 
     (void)state;
@@ -102,8 +102,8 @@ static void a_name_is_found_in_the_cache(void **state)
 
 static void what_is_not_there_names_the_command(void **state)
 {
-    static const char *const names[] = {"org/none", "org/m@v9",  "org/m@odd",
-                                        "org/m@v2", "org/m@" C2, "org/half"};
+    static const char *const names[] = {"org/none", "org/m@v9",    "org/m@odd",
+                                        "org/m@v2", ("org/m@" C2), "org/half"};
     struct cpv_model_place p;
     struct cpv_err err = {0};
     char command[128];
