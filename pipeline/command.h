@@ -30,6 +30,7 @@ struct cpv_command {
     const char *name;
     const char *summary; /* lower case, no full stop */
     const char *usage;
+    const char *words; /* what its first operand may be, for completion; NULL: anything */
     const char *description;       /* for help and man page; NULL: none */
     const struct cpv_opt *options; /* NULL: none of its own */
     size_t options_size;           /* of the struct that they fill */

@@ -122,7 +122,15 @@ static void add_completion(struct cpv_buf *out)
     cpv_buf_str(out,
                 "help --help --version --man --completion' -- \"${COMP_WORDS[1]}\"))\n"
                 "        return\n    fi\n"
-                "    case ${COMP_WORDS[1]} in\n    ");
+                "    if [[ $COMP_CWORD == 2 && ${COMP_WORDS[2]} != -* ]]; then\n"
+                "        case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; ORDER[i]; i++)
+        if (ORDER[i]->words)
+            cpv_buf_printf(out,
+                           "        %s) COMPREPLY=($(compgen -W '%s' -- "
+                           "\"${COMP_WORDS[2]}\"))\n            return ;;\n",
+                           ORDER[i]->name, ORDER[i]->words);
+    cpv_buf_str(out, "        esac\n    fi\n    case ${COMP_WORDS[1]} in\n    ");
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
         cpv_buf_printf(out, "%s%s", s == cpv_stages ? "" : "|", s->name);
     cpv_buf_str(out, ")\n"

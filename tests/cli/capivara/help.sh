@@ -28,6 +28,7 @@ offers() { # WANTED WORDS...
 }
 offers 'inspect index' capivara in
 offers '--keep-going' capivara run --k
+offers 'pull' capivara models pu
 offers '--quick --quiet' capivara verify --qui
 offers 'text' capivara status --format t
 offers 'webdataset' capivara fetch --input-format w

@@ -279,6 +279,35 @@ static void a_lock_excludes_until_closed(void **state)
     cpv_file_close(&two);
 }
 
+static void link_is(const char *path, const char *target)
+{
+    char now[64] = "";
+
+    assert_true(readlink(path, now, sizeof now - 1) > 0);
+    assert_string_equal(now, target);
+}
+
+static void a_link_replaces_what_is_there(void **state)
+{
+    struct cpv_err err;
+
+    (void)state;
+    assert_int_equal(shell("rm -rf links && mkdir links && echo x >links/file"), 0);
+    assert_ok(cpv_file_link("../a", "links/new", &err));
+    link_is("links/new", "../a");
+    assert_ok(cpv_file_link("../a", "links/new", &err));
+    assert_ok(cpv_file_link("../b", "links/new", &err));
+    link_is("links/new", "../b");
+    assert_ok(cpv_file_link("c", "links/file", &err));
+    link_is("links/file", "c");
+    /* What a dead process left in between does not matter. */
+    assert_int_equal(symlink("old", "links/.file.tmp"), 0);
+    assert_ok(cpv_file_link("d", "links/file", &err));
+    link_is("links/file", "d");
+    assert_int_equal(shell("test \"$(ls -A links)\" = 'file\nnew'"), 0);
+    assert_int_equal(cpv_file_link("a", "none/x", &err), CPV_E_ABSENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +325,7 @@ int main(void)
         cmocka_unit_test(folders_are_made_with_their_parents),
         cmocka_unit_test(replacing_is_whole_too),
         cmocka_unit_test(a_lock_excludes_until_closed),
+        cmocka_unit_test(a_link_replaces_what_is_there),
     };
 
     return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
