@@ -112,7 +112,7 @@ static void assert_tensor(const cpv_checkpoint *c, size_t i, char *line)
 
 static void assert_golden(const char *name, const char *format)
 {
-    char expected[600];
+    char expected[700];
     struct cpv_err err = {0};
     cpv_checkpoint *c;
     struct cpv_buf text = {0};
