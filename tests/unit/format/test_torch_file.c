@@ -101,6 +101,11 @@ static void tensors_share_a_storage(void **state)
     assert_ok(cpv_checkpoint_rows_f32(b, 0, 2, got, &err));
     assert_true(got[0] == 1 && got[1] == 4 && got[2] == 2 && got[3] == 5);
     finish(&r);
+    READ(&r, BEGIN NAME("a") TENSOR(SIX, "K\0", ")", ")") NAME("b")
+                 TENSOR(SIX, "K\1", ")", ")") END);
+    assert_int_equal(r.list.count, 2);
+    assert_false(cpv_checkpoint_tied(&r.list.at[0], &r.list.at[1]));
+    finish(&r);
 }
 
 static void parameters_and_old_forms_are_looked_through(void **state)
