@@ -166,6 +166,11 @@ static void an_unlisted_global_matters_only_where_it_is_needed(void **state)
     BAD("\x80\2N.", "expected a dict of tensors, found None");
     BAD(BEGIN NAME("a") "ctorch._utils\n_rebuild_parameter\n(cos\nsystem\n)RtR" END,
         "would have to be made by global 'os.system'");
+    BAD(BEGIN NAME("a") "cmy\nwrap\n(" GOOD HOOKS "tR" END,
+        "tensor 'a' would have to be made by global 'my.wrap'");
+    BAD(BEGIN NAME("a") "cmy\nwrap\n(ctorch._utils\n_rebuild_tensor_v2\nN(" SIX
+                        "K\0K\6\x85K\1\x85" HOOKS "t}tR" END,
+        "tensor 'a' would have to be made by global 'my.wrap'");
     BAD(BEGIN NAME("a") "ctorch._utils\n_rebuild_parameter\n(NtR" END,
         "would have to be made by global 'torch._utils._rebuild_parameter'");
     BAD(BEGIN NAME("a") "ctorch._utils\n_rebuild_tensor_v3\n(" SIX "tR" END,
