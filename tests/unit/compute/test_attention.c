@@ -340,6 +340,32 @@ static void large_scores_do_not_overflow(void **state)
     }
 }
 
+/* Equal keys get equal weights, to the bit, in whichever group of rows they are. */
+static void equal_keys_weigh_the_same(void **state)
+{
+    (void)state;
+    EACH_LEVEL(k)
+    for (size_t nkv = 1; nkv <= 40; nkv++)
+        for (size_t nq = 1; nq <= 8; nq += 7) {
+            struct bench b;
+            struct cpv_attention a;
+            float *v;
+
+            bench_open(&b, k);
+            a = problem(&b, nq, nkv, 40, false);
+            v = fence_row(&b.v, nkv * 40);
+            for (size_t i = 0; i < nkv * 40; i++)
+                v[i] = i / 40 == i % 40;
+            for (size_t j = 1; j < nkv; j++)
+                memcpy(fence_row(&b.k, nkv * 40) + j * 40, a.k, 40 * sizeof *v);
+            attend(k, &b, &a);
+            for (size_t i = 0; i < nq; i++)
+                for (size_t j = 0; j < nkv; j++)
+                    assert_true(a.out[i * 40 + j] == a.out[i * 40]);
+            bench_close(&b);
+        }
+}
+
 static void scratch_grows_with_each_size(void **state)
 {
     (void)state;
@@ -361,6 +387,7 @@ int main(void)
         cmocka_unit_test(the_future_does_not_matter),
         cmocka_unit_test(a_nan_stays_in_its_row),
         cmocka_unit_test(large_scores_do_not_overflow),
+        cmocka_unit_test(equal_keys_weigh_the_same),
         cmocka_unit_test(scratch_grows_with_each_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
