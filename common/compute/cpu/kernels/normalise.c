@@ -88,14 +88,10 @@ static inline float variance_about(const float *x, float m, size_t n, float *off
 void K(cpv_layernorm)(float *out, const float *in, const float *gain, const float *bias,
                       float eps, size_t n, float *mean, float *rstd)
 {
-    float m = sum_row(in, n) / (float)n, off, variance, r;
+    float m = sum_row(in, n) / (float)n, off;
+    float variance = variance_about(in, m, n, &off);
+    float r = 1 / sqrtf(variance + eps);
 
-    variance = variance_about(in, m, n, &off);
-    if (off * off > variance / 64) { /* next to constant: what is left is m's rounding */
-        m += off;
-        variance = variance_about(in, m, n, &off);
-    }
-    r = 1 / sqrtf(variance + eps);
     if (mean)
         *mean = m + off;
     if (rstd)
