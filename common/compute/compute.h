@@ -160,8 +160,9 @@ cpv_tensor cpv_patch_embed(cpv_compute *c, cpv_tensor pixels,
                            const struct cpv_patches *p);
 
 /*
- * softmax(scale q k^T) v for each head: q [n, heads * d], k and v [m, heads * d], column
- * ranges of one fused product as well. scale 0: d^-0.5.
+ * softmax(scale q k^T) v for each head: q [n, heads * d], k and v [m, heads * d], of one
+ * stride: two products, or column ranges of a fused one. d: 1 ... 256. scale 0: d^-0.5. A
+ * sequence that has no keys gets zeros.
  */
 struct cpv_heads {
     int count;
@@ -176,17 +177,17 @@ cpv_tensor cpv_self_attention(cpv_compute *c, cpv_tensor q, cpv_tensor k, cpv_te
 cpv_tensor cpv_cross_attention(cpv_compute *c, cpv_tensor q, cpv_rows rows, cpv_tensor k,
                                cpv_tensor v, cpv_rows kv_rows, cpv_tensor source,
                                struct cpv_heads heads);
-/* Sequence i of q looks at slot[i] (host; may repeat in a fixed cache), all it holds. */
+/* Sequence i of q looks at slot i of `slots` (which may repeat), at all it holds. */
 cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv *kv,
-                      int layer, const int32_t *slot, struct cpv_heads heads);
+                      int layer, cpv_slots slots, struct cpv_heads heads);
 
 /* The index of the largest of each row, i32 [n, 1]: the lowest of equals. A NaN never
  * wins over a number. */
 cpv_tensor cpv_argmax(cpv_compute *c, cpv_tensor x);
 /*
  * The k largest of each row, falling, lower index first among equals, and the log of the
- * row's sum of exponentials. k: 1 ... 64. A NaN is never among them: where there are fewer
- * numbers, -Inf at index -1 follows; the sum is NaN then.
+ * row's sum of exponentials. k: 1 ... 64. A NaN is never among them: where there are
+ * fewer numbers, -Inf at index -1 follows; the sum is NaN then.
  */
 struct cpv_top {
     cpv_tensor ids;    /* i32 [n, k] */
