@@ -46,8 +46,8 @@ extern "C" {
  * tail_rows[j - prefix]. Either part may be empty, its pointers then NULL.
  */
 struct cpv_attention {
-    size_t nq, nkv, dh; /* nkv in 1..INT32_MAX, dh in 1..CPV_ATTENTION_DH_MAX */
-    bool causal;        /* query i sees rows 0..nkv - nq + i only; nkv >= nq */
+    size_t nq, nkv, dh; /* nkv at most INT32_MAX, dh in 1..CPV_ATTENTION_DH_MAX */
+    bool causal;        /* query i sees rows 0..nkv - nq + i only */
     float scale;
     const float *q; /* [nq, dh] */
     size_t q_stride;
@@ -73,7 +73,8 @@ struct cpv_kernels {
     /*
      * A row of `out` depends on its query, the rows of k and v that it sees, and whether
      * the sequence has fewer than 4 queries; on nothing else, to the bit: not on where k
-     * and v lie, nor on other queries. Rows that a query does not see may hold anything.
+     * and v lie, nor on other queries. Rows that a query does not see may hold anything;
+     * one that sees none gives zeros, and -Inf as lse.
      * `scratch`: attention_scratch floats, whose content means nothing before or after.
      */
     void (*attention)(const struct cpv_attention *a, float *scratch);
