@@ -2,6 +2,7 @@
 /* See checkpoint.h: which files, and what they hold together. */
 #include "common/format/checkpoint.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/base/file.h"
@@ -207,24 +208,43 @@ static bool ends_with(const char *s, const char *end)
     return n >= m && strcmp(s + (n - m), end) == 0;
 }
 
-/* Which file: that named, or the first of those that a folder may have. */
-static int choose(cpv_checkpoint *c, const char *path, struct cpv_err *err)
+/*
+ * 1: there, 0: not there. A disk that fails is neither, or another of the folder's files
+ * would be taken in silence.
+ */
+static int look(const char *path, bool *folder, struct cpv_err *err)
 {
     struct stat st;
 
-    if (cpv_sys.stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
-        for (size_t i = 0; i < CPV_COUNT(folder_names); i++) {
-            c->path = cpv_arena_printf(c->mem, "%s/%s", path, folder_names[i]);
-            if (!c->path)
-                return cpv_fail_memory(err);
-            if (cpv_file_exists(c->path))
-                return CPV_OK;
-        }
+    if (cpv_sys.stat(path, &st) < 0)
+        return errno == ENOENT || errno == ENOTDIR
+                   ? 0
+                   : cpv_fail_sys(err, errno, "cannot look at '%s'", path);
+    *folder = S_ISDIR(st.st_mode);
+    return 1;
+}
+
+/* Which file: that named, or the first of those that a folder may have. */
+static int choose(cpv_checkpoint *c, const char *path, struct cpv_err *err)
+{
+    bool folder = false, inside;
+    int there = look(path, &folder, err);
+
+    if (there < 0)
+        return there;
+    for (size_t i = 0; folder && i < CPV_COUNT(folder_names); i++) {
+        c->path = cpv_arena_printf(c->mem, "%s/%s", path, folder_names[i]);
+        if (!c->path)
+            return cpv_fail_memory(err);
+        there = look(c->path, &inside, err);
+        if (there)
+            return there < 0 ? there : CPV_OK;
+    }
+    if (folder)
         return cpv_fail(err, CPV_E_ABSENT,
                         "'%s': no checkpoint in this folder, expected model.safetensors, "
                         "pytorch_model.bin, or one of their index.json",
                         path);
-    }
     c->path = cpv_arena_str(c->mem, cpv_bytes_str(path));
     return c->path ? CPV_OK : cpv_fail_memory(err);
 }

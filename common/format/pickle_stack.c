@@ -199,7 +199,7 @@ int cpv_pickle_collect(struct cpv_pickle_machine *m, cpv_pickle_kind kind, size_
             return cpv_pickle_bad(m, "not as many values on the stack as are needed");
     rc = cpv_pickle_new(m, kind, &to);
     if (!rc)
-        rc = cpv_pickle_add(m, &to->list, m->stack + (m->depth - n), n);
+        rc = cpv_pickle_add(m, &to->list, n ? m->stack + (m->depth - n) : NULL, n);
     if (rc)
         return rc;
     m->depth -= n;

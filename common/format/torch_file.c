@@ -370,9 +370,10 @@ static int gather_ids(struct reader *r)
     r->ids = cpv_arena_calloc(r->mem, (size_t)p->count + 1, sizeof *r->ids);
     if (!r->ids)
         return cpv_fail_memory(r->err);
-    for (uint32_t i = 0; i < p->count; i++)
-        if (!read_id(p->at[i]->id, &r->ids[n]) && r->ids[n].type)
-            n++;
+    for (uint32_t i = 0; i < p->count; i++) {
+        (void)read_id(p->at[i]->id, &r->ids[n]); /* a bad one is its tensor's matter */
+        n += r->ids[n].type != NULL;
+    }
     if (n > 1)
         qsort(r->ids, n, sizeof *r->ids, compare_keys);
     for (size_t i = 0; i < n; i++) {
