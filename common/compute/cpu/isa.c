@@ -49,3 +49,8 @@ const struct cpv_kernels *cpv_kernels_of(cpv_isa isa)
 
     return isa <= cpv_isa_best() ? tables[isa] : NULL;
 }
+
+const struct cpv_gemm_s8_kernels *cpv_gemm_s8_of(const struct cpv_kernels *k)
+{
+    return k->gemm.s8_vnni.run && cpv_isa_has_vnni() ? &k->gemm.s8_vnni : &k->gemm.s8;
+}

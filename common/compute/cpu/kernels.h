@@ -10,6 +10,7 @@
 #ifndef CPV_COMPUTE_CPU_KERNELS_H
 #define CPV_COMPUTE_CPU_KERNELS_H
 
+#include "common/compute/cpu/gemm.h"
 #include "common/compute/cpu/isa.h"
 
 #ifdef __cplusplus
@@ -19,6 +20,7 @@ extern "C" {
 struct cpv_kernels {
     cpv_isa isa;
     int width; /* floats in a vector */
+    struct cpv_gemm_kernels gemm;
 };
 
 extern const struct cpv_kernels cpv_kernels_base;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel of cpv_device_probe(): one word a thread, a grid-stride loop. */
+/* The kernel of cpv_gpu_probe(): one word a thread, a grid-stride loop. */
 #include "common/compute/cuda/portable.cuh"
 #include "common/compute/cuda/probe.h"
 #include "common/compute/mix.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Built instead of the rest of this folder where there is no CUDA toolkit. */
-#include "common/compute/device.h"
+#include "common/compute/gpu.h"
 
 static int no_cuda(int i, struct cpv_err *err)
 {
@@ -9,18 +9,18 @@ static int no_cuda(int i, struct cpv_err *err)
                     i);
 }
 
-int cpv_device_count(void)
+int cpv_gpu_count(void)
 {
     return 0;
 }
 
-int cpv_device_describe(int i, struct cpv_device *out, struct cpv_err *err)
+int cpv_gpu_describe(int i, struct cpv_gpu *out, struct cpv_err *err)
 {
     (void)out;
     return no_cuda(i, err);
 }
 
-int cpv_device_probe(int i, struct cpv_err *err)
+int cpv_gpu_probe(int i, struct cpv_err *err)
 {
     return no_cuda(i, err);
 }

@@ -44,7 +44,9 @@ static inline void v_store(float *p, vf v)
 
 static inline vf v_set1(float x)
 {
-    return x - (vf){0}; /* exact: also for -0, NaN and infinities */
+    vf zero = {0};
+
+    return x - zero; /* exact: also for -0, NaN and infinities */
 }
 
 /* a * b + c; fused where the level has it, so not at base on x86-64. */

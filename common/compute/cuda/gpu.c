@@ -3,7 +3,7 @@
  * device.h over the CUDA runtime, which is linked statically and opens the driver
  * itself at the first call: no program needs libcuda or libcudart to start.
  */
-#include "common/compute/device.h"
+#include "common/compute/gpu.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ static int fail_cuda(struct cpv_err *err, int code, int device, const char *doin
                     cudaGetErrorString(e));
 }
 
-int cpv_device_count(void)
+int cpv_gpu_count(void)
 {
     int n = 0;
 
@@ -40,7 +40,7 @@ int cpv_device_count(void)
 
 static int check_number(int i, struct cpv_err *err)
 {
-    int n = cpv_device_count();
+    int n = cpv_gpu_count();
 
     if (i < 0 || i >= n)
         return cpv_fail(err, CPV_E_ABSENT,
@@ -55,7 +55,7 @@ static int attribute(enum cudaDeviceAttr which, int i, int *out, struct cpv_err 
     return e == cudaSuccess ? CPV_OK : fail_cuda(err, e, i, "read its attributes");
 }
 
-int cpv_device_describe(int i, struct cpv_device *out, struct cpv_err *err)
+int cpv_gpu_describe(int i, struct cpv_gpu *out, struct cpv_err *err)
 {
     struct cudaDeviceProp prop;
     cudaError_t e;
@@ -66,7 +66,7 @@ int cpv_device_describe(int i, struct cpv_device *out, struct cpv_err *err)
     if ((e = cudaGetDeviceProperties(&prop, i)) != cudaSuccess)
         return fail_cuda(err, e, i, "read its properties");
 
-    *out = (struct cpv_device){.memory = prop.totalGlobalMem};
+    *out = (struct cpv_gpu){.memory = prop.totalGlobalMem};
     snprintf(out->name, sizeof out->name, "%s", prop.name);
     if ((rc = attribute(cudaDevAttrComputeCapabilityMajor, i, &out->major, err)) ||
         (rc = attribute(cudaDevAttrComputeCapabilityMinor, i, &out->minor, err)) ||
@@ -98,7 +98,7 @@ static int run_kernel(int device, uint32_t *words, size_t size, struct cpv_err *
     return rc;
 }
 
-int cpv_device_probe(int i, struct cpv_err *err)
+int cpv_gpu_probe(int i, struct cpv_err *err)
 {
     size_t size = PROBE_WORDS * sizeof(uint32_t);
     uint32_t *words;

@@ -6,8 +6,8 @@
  * none. A program built with CUDA starts on a host without a driver and finds
  * none there either; nothing is loaded before the first call.
  */
-#ifndef CPV_COMPUTE_DEVICE_H
-#define CPV_COMPUTE_DEVICE_H
+#ifndef CPV_COMPUTE_GPU_H
+#define CPV_COMPUTE_GPU_H
 
 #include <stdint.h>
 
@@ -17,7 +17,7 @@
 extern "C" {
 #endif
 
-struct cpv_device {
+struct cpv_gpu {
     char name[256];            /* as the driver calls it, terminated */
     int major, minor;          /* compute capability: 9, 0 */
     int multiprocessors;       /* streaming multiprocessors */
@@ -27,11 +27,10 @@ struct cpv_device {
 };
 
 /* 0 without a GPU, a driver or a build with CUDA: never an error. */
-int cpv_device_count(void);
+int cpv_gpu_count(void);
 
-/* Device i of cpv_device_count(). CPV_E_ABSENT if there is none of that number. */
-CPV_MUST_CHECK int cpv_device_describe(int i, struct cpv_device *out,
-                                       struct cpv_err *err);
+/* Device i of cpv_gpu_count(). CPV_E_ABSENT if there is none of that number. */
+CPV_MUST_CHECK int cpv_gpu_describe(int i, struct cpv_gpu *out, struct cpv_err *err);
 
 /*
  * Run a kernel on device i and compare every word of its result with the host's:
@@ -39,7 +38,7 @@ CPV_MUST_CHECK int cpv_device_describe(int i, struct cpv_device *out,
  * driver is too old or that another program has taken all its memory. Takes some
  * 4 MiB and, the first time in a process, about a second.
  */
-CPV_MUST_CHECK int cpv_device_probe(int i, struct cpv_err *err);
+CPV_MUST_CHECK int cpv_gpu_probe(int i, struct cpv_err *err);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "common/compute/device.h"
+#include "common/compute/gpu.h"
 #include "common/compute/mix.h"
 
 /* Values of the public-domain reference, smhasher's fmix32. */
@@ -26,8 +26,8 @@ static void the_mixer_is_fmix32(void **state)
 
 static void a_device_that_is_not_there_is_named(void **state)
 {
-    int beyond[] = {-1, cpv_device_count(), 1000000};
-    struct cpv_device d;
+    int beyond[] = {-1, cpv_gpu_count(), 1000000};
+    struct cpv_gpu d;
 
     (void)state;
     for (size_t k = 0; k < sizeof beyond / sizeof *beyond; k++) {
@@ -35,16 +35,16 @@ static void a_device_that_is_not_there_is_named(void **state)
         char name[32];
 
         (void)snprintf(name, sizeof name, "cuda:%d ", beyond[k]);
-        assert_int_equal(cpv_device_describe(beyond[k], &d, &err), CPV_E_ABSENT);
+        assert_int_equal(cpv_gpu_describe(beyond[k], &d, &err), CPV_E_ABSENT);
         assert_non_null(strstr(err.text, name));
-        assert_int_equal(cpv_device_probe(beyond[k], &err), CPV_E_ABSENT);
+        assert_int_equal(cpv_gpu_probe(beyond[k], &err), CPV_E_ABSENT);
         assert_non_null(strstr(err.text, name));
     }
 }
 
 static void every_device_computes_as_the_host_does(void **state)
 {
-    int n = cpv_device_count();
+    int n = cpv_gpu_count();
 
     (void)state;
     if (n == 0) {
@@ -53,9 +53,9 @@ static void every_device_computes_as_the_host_does(void **state)
     }
     for (int i = 0; i < n; i++) {
         struct cpv_err err = {0};
-        struct cpv_device d;
+        struct cpv_gpu d;
 
-        assert_int_equal(cpv_device_describe(i, &d, &err), CPV_OK);
+        assert_int_equal(cpv_gpu_describe(i, &d, &err), CPV_OK);
         print_message("cuda:%d %s, capability %d.%d, %d multiprocessors, %llu MiB\n", i,
                       d.name, d.major, d.minor, d.multiprocessors,
                       (unsigned long long)(d.memory >> 20));
@@ -63,9 +63,9 @@ static void every_device_computes_as_the_host_does(void **state)
         assert_true(d.major >= 1 && d.minor >= 0 && d.multiprocessors >= 1);
         assert_true(d.memory >= (uint64_t)1 << 28);
         assert_true(d.memory_per_block >= 16384);
-        if (cpv_device_probe(i, &err))
+        if (cpv_gpu_probe(i, &err))
             fail_msg("%s", err.text);
-        assert_int_equal(cpv_device_probe(i, &err), CPV_OK);
+        assert_int_equal(cpv_gpu_probe(i, &err), CPV_OK);
     }
 }
 
