@@ -66,9 +66,6 @@ static double act_slope(cpv_unary_kind kind, double x)
 
 float ref_act(cpv_unary_kind kind, float x)
 {
-    /* x * 0 at -infinity is not what the functions tend to. */
-    if (x == -INFINITY && kind != CPV_IDENTITY && kind != CPV_TANH)
-        return 0;
     return (float)act(kind, x);
 }
 
@@ -324,34 +321,44 @@ REF_RUN(argmax)
     return CPV_OK;
 }
 
+/* A NaN is never among them: where there are fewer numbers, -Inf at place -1 follows. */
+static void choose(const float *x, int64_t n, int64_t k, int32_t *ids, float *values)
+{
+    int64_t have = 0;
+
+    for (int64_t j = 0; j < n; j++) {
+        int64_t at = have;
+
+        while (at > 0 && x[j] > values[at - 1])
+            at--;
+        if (at == k || isnan(x[j]))
+            continue;
+        have += have < k;
+        memmove(ids + at + 1, ids + at, (size_t)(have - 1 - at) * sizeof *ids);
+        memmove(values + at + 1, values + at, (size_t)(have - 1 - at) * sizeof *values);
+        ids[at] = (int32_t)j;
+        values[at] = x[j];
+    }
+    for (; have < k; have++) {
+        ids[have] = -1;
+        values[have] = -INFINITY;
+    }
+}
+
 REF_RUN(topk)
 {
     const struct cpv_op_topk *t = &op->topk;
-    int64_t k = t->ids.cols;
 
     (void)c;
     (void)scratch;
     (void)err;
     for (int64_t i = 0; i < t->x.rows; i++) {
         const float *x = cpv_f32(t->x, i);
-        int32_t *ids = cpv_i32(t->ids, i);
         double most = largest(x, t->x.cols), sum = 0;
-        int64_t have = 0;
 
-        for (int64_t j = 0; j < t->x.cols; j++) {
-            int64_t at = have;
-
-            while (at > 0 && beats(x[j], x[ids[at - 1]]))
-                at--;
-            have += have < k;
-            if (at < k) {
-                memmove(ids + at + 1, ids + at, (size_t)(have - 1 - at) * sizeof *ids);
-                ids[at] = (int32_t)j;
-            }
+        choose(x, t->x.cols, t->ids.cols, cpv_i32(t->ids, i), cpv_f32(t->values, i));
+        for (int64_t j = 0; j < t->x.cols; j++)
             sum += exp(x[j] - most);
-        }
-        for (int64_t j = 0; j < k; j++)
-            cpv_f32(t->values, i)[j] = x[ids[j]];
         *cpv_f32(t->lse, i) = isinf(most) ? (float)most : (float)(most + log(sum));
     }
     return CPV_OK;
