@@ -137,6 +137,6 @@ void synchronise(cudaStream_t stream);
 
 size_t dynamic_limit(const void *function); /* what a launch may ask for */
 
-} // namespace emu
+} /* namespace emu */
 
 #endif

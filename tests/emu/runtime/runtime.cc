@@ -102,7 +102,7 @@ static int attribute(cudaDeviceAttr which, bool *known)
     }
 }
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 
@@ -270,4 +270,4 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *out, const void *
     return cudaSuccess;
 }
 
-} // extern "C"
+} /* extern "C" */

@@ -284,4 +284,4 @@ void run_grid(const launch_shape &shape, const std::function<void()> &body)
     now.last = shape.name;
 }
 
-} // namespace emu
+} /* namespace emu */

@@ -147,4 +147,4 @@ void copies_end_thread(task *t)
     t->groups.clear();
 }
 
-} // namespace emu
+} /* namespace emu */

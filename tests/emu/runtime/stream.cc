@@ -201,7 +201,7 @@ static bool is_done(const event *e)
     return !e->recorded.of || e->recorded.of->done >= e->recorded.count;
 }
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 
@@ -446,4 +446,4 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
     return cudaSuccess;
 }
 
-} // extern "C"
+} /* extern "C" */
