@@ -44,11 +44,15 @@ struct cpv_backend {
     /* Device memory aligned to CPV_ALIGN, for arenas, caches, gradients; not cleared. */
     int (*alloc)(cpv_device *d, size_t size, void **out, struct cpv_err *err);
     void (*free)(cpv_device *d, void *mem);
+    /* Copy from the host to such memory, at once; from NULL: zeros. */
+    int (*write)(cpv_device *d, void *to, const void *from, size_t size,
+                 struct cpv_err *err);
 
     /*
-     * Fill w->impl from the sources, and w->param[] of what is trained (f32, from alloc,
-     * filled in too); set w->bytes. Norms and biases are kept as f32.
+     * Fill w->impl from the sources, with cpv_source_rows; w->param is filled already.
+     * Norms and biases are kept as f32. weight_bytes is a function of shapes and uses.
      */
+    size_t (*weight_bytes)(const cpv_device *d, const cpv_weight *w);
     int (*weight_pack)(cpv_device *d, cpv_weight *w,
                        const struct cpv_weight_params *params, struct cpv_err *err);
     void (*weight_free)(cpv_device *d, cpv_weight *w);
@@ -60,6 +64,7 @@ struct cpv_backend {
     int (*copy_out)(cpv_compute *c, void *to, cpv_tensor from, struct cpv_err *err);
     int (*sync)(cpv_compute *c, struct cpv_err *err);
 
+    /* Functions of shapes and c->threads alone: the dry device asks them too. */
     size_t (*scratch)(const cpv_compute *c, const struct cpv_op *op);
     size_t (*scratch_back)(const cpv_compute *c, const struct cpv_op *op,
                            const struct cpv_op *grad);
@@ -110,9 +115,15 @@ struct cpv_kv {
     int32_t *length;  /* device, [slots] */
     int32_t *on_host; /* [slots]: the same lengths */
     size_t bytes;
-    cpv_tensor last_slot, last_positions; /* of the last extend */
+    cpv_slots last_slots; /* of the last extend */
+    cpv_tensor last_positions;
     cpv_rows last_rows;
 };
+
+/* Rows first ... first + n - 1 of `cols` values of a source. */
+CPV_MUST_CHECK int cpv_source_rows(const struct cpv_source *s, int64_t cols,
+                                   int64_t first, int64_t n, float *to,
+                                   struct cpv_err *err);
 
 /* Keys (which 0) or values (which 1) of a layer: [slots * capacity, width]. */
 cpv_tensor cpv_kv_layer(const cpv_kv *kv, int layer, int which);
@@ -144,6 +155,10 @@ void cpv_compute_refuse(cpv_compute *c, const struct cpv_op *op, const char *fmt
 void *cpv_compute_host(cpv_compute *c, size_t size);
 /* Would the tape record this, if it is running? */
 bool cpv_tape_runs(const cpv_compute *c);
+/* Is w there, of c's device, made for this use, of these sizes (0: any)? */
+bool cpv_weight_fits(cpv_compute *c, const struct cpv_op *op, const cpv_weight *w,
+                     unsigned use, int64_t out, int64_t in);
+
 void cpv_tape_record(cpv_compute *c, struct cpv_op *op);
 void cpv_tape_close(cpv_compute *c);
 

@@ -56,6 +56,8 @@ CPV_MUST_CHECK int cpv_device_open(cpv_device **out,
 void cpv_device_close(cpv_device **device);            /* after all that was made on it */
 const char *cpv_device_name(const cpv_device *device); /* "cpu", "cuda:0", ... */
 bool cpv_device_keeps_rows(const cpv_device *device);
+/* The dtypes it was opened with: what a dry one like it is to be opened with. */
+void cpv_device_traits(const cpv_device *device, cpv_dtype *weights, cpv_dtype *values);
 
 /* ---- contexts ---- */
 
@@ -77,6 +79,12 @@ struct cpv_compute_mark {
 struct cpv_compute_mark cpv_compute_mark(const cpv_compute *c);
 /* Everything made after the mark is gone. Does not wait. */
 void cpv_compute_rewind(cpv_compute *c, struct cpv_compute_mark mark);
+/*
+ * The same, but x stays: it is copied to where the mark was. So that a layer leaves
+ * nothing but its output behind, and the next finds its memory warm. While a tape runs
+ * all stays.
+ */
+cpv_tensor cpv_compute_keep(cpv_compute *c, struct cpv_compute_mark mark, cpv_tensor x);
 size_t cpv_compute_peak(const cpv_compute *c); /* most bytes of the arena ever in use */
 
 /* Wait for all that was queued, and report the first error, which is then forgotten. */
@@ -160,8 +168,9 @@ cpv_tensor cpv_patch_embed(cpv_compute *c, cpv_tensor pixels,
                            const struct cpv_patches *p);
 
 /*
- * softmax(scale q k^T) v for each head: q [n, heads * d], k and v [m, heads * d], column
- * ranges of one fused product as well. scale 0: d^-0.5.
+ * softmax(scale q k^T) v for each head: q [n, heads * d], k and v [m, heads * d], of one
+ * stride: two products, or column ranges of a fused one. d: 1 ... 256. scale 0: d^-0.5. A
+ * sequence that has no keys gets zeros.
  */
 struct cpv_heads {
     int count;
@@ -176,15 +185,18 @@ cpv_tensor cpv_self_attention(cpv_compute *c, cpv_tensor q, cpv_tensor k, cpv_te
 cpv_tensor cpv_cross_attention(cpv_compute *c, cpv_tensor q, cpv_rows rows, cpv_tensor k,
                                cpv_tensor v, cpv_rows kv_rows, cpv_tensor source,
                                struct cpv_heads heads);
-/* Sequence i of q looks at slot[i] (host; may repeat in a fixed cache), all it holds. */
+/* Sequence i of q looks at slot i of `slots` (which may repeat), at all it holds. */
 cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv *kv,
-                      int layer, const int32_t *slot, struct cpv_heads heads);
+                      int layer, cpv_slots slots, struct cpv_heads heads);
 
 /* The index of the largest of each row, i32 [n, 1]: the lowest of equals. A NaN never
  * wins over a number. */
 cpv_tensor cpv_argmax(cpv_compute *c, cpv_tensor x);
-/* The k largest of each row, falling, lower index first among equals, and the log of the
- * row's sum of exponentials. k: 1 ... 64. */
+/*
+ * The k largest of each row, falling, lower index first among equals, and the log of the
+ * row's sum of exponentials. k: 1 ... 64. A NaN is never among them: where there are
+ * fewer numbers, -Inf at index -1 follows; the sum is NaN then.
+ */
 struct cpv_top {
     cpv_tensor ids;    /* i32 [n, k] */
     cpv_tensor values; /* f32 [n, k] */

@@ -232,9 +232,38 @@ static inline float v_sum(vf v)
     return (q[0] + q[2]) + (q[1] + q[3]);
 }
 
+/* v_sum of each of four, to the bit. */
+static inline vf4 v_sum_each(vf a, vf b, vf c, vf d)
+{
+    vf4 p = v_add_halves(a), q = v_add_halves(b), r = v_add_halves(c),
+        s = v_add_halves(d);
+    vf4 pq_lo = __builtin_shufflevector(p, q, 0, 4, 1, 5); /* p0 q0 p1 q1 */
+    vf4 pq_hi = __builtin_shufflevector(p, q, 2, 6, 3, 7);
+    vf4 rs_lo = __builtin_shufflevector(r, s, 0, 4, 1, 5);
+    vf4 rs_hi = __builtin_shufflevector(r, s, 2, 6, 3, 7);
+    vf4 pq = pq_lo + pq_hi, rs = rs_lo + rs_hi; /* p0+p2 q0+q2 p1+p3 q1+q3 */
+
+    return __builtin_shufflevector(pq, rs, 0, 1, 4, 5) +
+           __builtin_shufflevector(pq, rs, 2, 3, 6, 7);
+}
+
 /* The largest lane. Where a lane is NaN: any lane's value, or NaN. */
 static inline float v_largest(vf v)
 {
+#if defined(__x86_64__)
+#if defined(__AVX512F__)
+    __m512 w = (__m512)v;
+    __m256 h = _mm256_max_ps(_mm512_castps512_ps256(w), _mm512_extractf32x8_ps(w, 1));
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+#elif defined(__AVX2__)
+    __m256 h = (__m256)v;
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+#else
+    __m128 q = (__m128)v;
+#endif
+    q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps(q, q, 1)));
+#else
     float a[VW];
 
     v_store(a, v);
@@ -242,6 +271,7 @@ static inline float v_largest(vf v)
         for (int k = 0; k < half; k++)
             a[k] = a[k] > a[k + half] ? a[k] : a[k + half];
     return a[0];
+#endif
 }
 
 #endif
