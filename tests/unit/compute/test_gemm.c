@@ -464,6 +464,8 @@ static void packing_in_any_way_gives_the_same(void **state)
             for (size_t i = 0; i < n * k; i++)
                 turned[i % k * n + i / k] = w[i];
             cut = between(&r, 0, n - 1);
+            memset(other, 0x11, bytes); /* so that what nobody wrote differs */
+            memset(other8, 0x11, bytes8);
             g->pack(one, n, k, 0, n, w, k, 1);
             g->pack(other, n, k, cut, n - cut, turned + cut, 1, n);
             g->pack(other, n, k, 0, cut, w, k, 1);
