@@ -72,17 +72,24 @@ static int settle(struct cpv_run *run, struct cpv_err *err)
     struct translate t = {.run = run, .set = run->settings};
     struct translate_settings *set = run->settings;
     struct cpv_model_place at;
+    uint8_t digest[CPV_SHA256_SIZE];
     char hex[65];
-    int rc = find_model(&t, &at, err);
+    int rc;
 
-    if (rc)
-        return rc;
-    t.folder = at.path;
-    rc = digest_model(&t, hex, err);
+    if (set->import) {
+        rc = cpv_file_sha256(set->import, digest, err);
+        cpv_hex(hex, digest, sizeof digest);
+        set->backend = "import";
+    } else {
+        rc = find_model(&t, &at, err);
+        t.folder = at.path;
+        if (!rc)
+            rc = digest_model(&t, hex, err);
+        set->backend = backend_of(run->device);
+    }
     if (rc)
         return rc;
     set->model_sha256 = cpv_arena_str(run->mem, cpv_bytes_str(hex));
-    set->backend = backend_of(run->device);
     return set->model_sha256 ? CPV_OK : cpv_fail_memory(err);
 }
 
@@ -101,19 +108,40 @@ static int open_memory(struct translate *t, struct cpv_err *err)
               : memory_open(&t->memory, kept ? path : NULL, t->run->settings_digest, err);
 }
 
+static int open_imports(struct translate *t, struct cpv_err *err)
+{
+    const struct imports_report *r;
+    int rc = imports_open(&t->imports, t->set->import, err);
+
+    if (rc)
+        return rc;
+    r = imports_report(t->imports);
+    if (r->bad)
+        cpv_log_warning(
+            t->run->log,
+            "'%s': %llu lines are not key, index and text, parted by tabs; the "
+            "first is line %llu",
+            t->set->import, (unsigned long long)r->bad, (unsigned long long)r->first_bad);
+    if (r->repeated)
+        cpv_log_warning(t->run->log, "'%s': %llu rows are for a caption that had one",
+                        t->set->import, (unsigned long long)r->repeated);
+    return CPV_OK;
+}
+
 static int translate_open(struct cpv_run *run, struct cpv_err *err)
 {
     struct translate *t = cpv_arena_calloc(run->mem, 1, sizeof *t);
-    struct cpv_model_place at;
+    struct cpv_model_place at = {0};
     struct cpv_column fetch;
-    int rc;
+    int rc = CPV_OK;
 
     if (!t)
         return cpv_fail_memory(err);
     run->self = t;
     t->run = run;
     t->set = run->settings;
-    rc = find_model(t, &at, err);
+    if (!t->set->import)
+        rc = find_model(t, &at, err);
     if (rc)
         return rc;
     t->folder = at.path;
@@ -178,7 +206,7 @@ static int translate_inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
 static int translate_work(struct cpv_run *run, struct cpv_err *err)
 {
     struct translate *t = run->self;
-    int rc = open_memory(t, err);
+    int rc = t->set->import ? open_imports(t, err) : open_memory(t, err);
 
     while (!rc) {
         struct cpv_part *part = NULL;
@@ -199,6 +227,7 @@ static void translate_close(struct cpv_run *run)
         return;
     engine_close(&t->engine);
     memory_close(&t->memory);
+    imports_close(&t->imports);
 }
 
 /* Without a corpus it is a filter; whoever asks for help wants the stage's. */

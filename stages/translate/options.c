@@ -145,17 +145,26 @@ const struct cpv_opt translate_options[] = {
      .fallback = "true",
      .help = "Keep what was translated in the column's folder, so that no later part or "
              "run translates it again. Never changes a byte of output."},
+    {.name = "import",
+     .key = "import",
+     .kind = CPV_OPT_TEXT,
+     .offset = AT(import),
+     .arg = "FILE.tsv",
+     .help =
+         "Take translations made elsewhere instead of a model's: key, index (originals "
+         "first, then generated), text.",
+     .flags = CPV_OPT_PATH},
     {.key = "model_sha256",
      .kind = CPV_OPT_TEXT,
      .offset = AT(model_sha256),
      .fallback = "auto",
-     .help = "Digest of the model's files. auto: found.",
+     .help = "Digest of the model's files, or of the imported one. auto: found.",
      .flags = CPV_OPT_PINNED},
     {.key = "backend",
      .kind = CPV_OPT_TEXT,
      .offset = AT(backend),
      .fallback = "auto",
-     .help = "Kind of device: cpu or cuda. auto: that of --device.",
+     .help = "Kind of device, cpu or cuda, or import. auto: that of --device.",
      .flags = CPV_OPT_PINNED},
     {.kind = CPV_OPT_END},
 };

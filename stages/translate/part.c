@@ -202,6 +202,26 @@ static int translate_all(struct job *k, struct translation *t, size_t n,
     return rc;
 }
 
+/* What was translated elsewhere; indices run over all columns of a sample. */
+static void take_imports(struct job *k, uint32_t at, struct translation *t,
+                         const struct texts *s)
+{
+    struct cpv_bytes key = cpv_bytes_str(cpv_shard_key(k->in[0], at));
+    uint64_t index = 0;
+
+    for (int i = 0; i < k->columns; i++)
+        for (size_t j = 0; j < s->n[i]; j++, index++) {
+            struct translation *one = &t[s->first[i] + j];
+
+            one->target = cpv_bytes_of("", 0);
+            (void)imports_find(k->t->imports, key, index, &one->target);
+            one->flags = translate_flags(one->source, one->target, k->t->run->instance);
+            k->counts.sentences++;
+            for (int f = 0; f < FLAG_COUNT; f++)
+                k->counts.flags[f] += (one->flags >> f) & 1;
+        }
+}
+
 /* ---- writing ---- */
 
 static void put_flags(struct cpv_json *j, unsigned flags)
@@ -290,7 +310,9 @@ static int make_group(struct job *k, uint32_t group, struct cpv_err *err)
     for (uint32_t i = 0; i < n && !rc; i++)
         rc = read_sample(k, group * GROUP + i, &list, &s[i], err);
     t = (struct translation *)(void *)list.data;
-    if (!rc && t)
+    for (uint32_t i = 0; i < n && !rc && k->t->imports; i++)
+        take_imports(k, group * GROUP + i, t, &s[i]);
+    if (!rc && t && !k->t->imports)
         rc = translate_all(k, t, list.size / sizeof *t, err);
     if (!rc)
         rc = keep_group(k, group, t, s, n, err);

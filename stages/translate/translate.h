@@ -5,6 +5,7 @@
  *   engine.c   texts in, texts out: tokenizer, model, worker threads
  *   flags.c    what looks wrong about a translation, by rules
  *   memory.c   what was translated before: in this run, and in runs before it
+ *   imports.c  translations made elsewhere, in the place of a model's
  *   part.c     one part of the column, group by group, with a journal
  *   filter.c   the same program as a filter: lines in, lines out
  *
@@ -39,8 +40,9 @@ struct translate_settings {
     int64_t top_k;
     int64_t lanes;
     bool memory;              /* keep what was translated, on disk */
+    const char *import;       /* a TSV of translations, instead of a model */
     const char *model_sha256; /* found when the stage starts, then pinned */
-    const char *backend;      /* likewise: "cpu", "cuda" */
+    const char *backend;      /* likewise: "cpu", "cuda"; "import" */
 };
 
 /* ---- flags ---- */
@@ -106,6 +108,23 @@ CPV_MUST_CHECK int memory_find(memory *m, struct translation *t, cpv_arena *mem,
 CPV_MUST_CHECK int memory_add(memory *m, const struct translation *t,
                               struct cpv_err *err);
 
+/* ---- translations made elsewhere ---- */
+
+typedef struct imports imports;
+
+struct imports_report {
+    uint64_t rows, repeated, bad;
+    uint64_t first_bad; /* the line of the first bad one, from 1 */
+};
+
+/* CPV_E_INPUT if there is no row in it at all. */
+CPV_MUST_CHECK int imports_open(imports **out, const char *path, struct cpv_err *err);
+void imports_close(imports **m);
+const struct imports_report *imports_report(const imports *m);
+/* A view of the file; index: originals first, then generated ones. */
+bool imports_find(const imports *m, struct cpv_bytes key, uint64_t index,
+                  struct cpv_bytes *text);
+
 /* ---- the stage ---- */
 
 struct translate_counts {
@@ -120,6 +139,7 @@ struct translate {
     const char *folder; /* of the model */
     engine *engine;     /* opened with the first part that needs it */
     memory *memory;
+    imports *imports; /* then there is neither */
 };
 
 /* Make one part and commit it. Ends the part. */
