@@ -154,7 +154,7 @@ static int encode(struct worker *w, struct translation *t, struct cpv_err *err)
 {
     const char *prefix = w->e->p.set->prefix;
     struct cpv_buf whole = {0};
-    size_t before = w->ids.n;
+    size_t before = w->ids.count;
     int rc;
 
     cpv_buf_str(&whole, prefix ? prefix : "");
@@ -165,10 +165,11 @@ static int encode(struct worker *w, struct translation *t, struct cpv_err *err)
     cpv_buf_release(&whole);
     if (rc)
         return rc;
-    t->tokens_in = (int)(w->ids.n - before);
+    t->tokens_in = (int)(w->ids.count - before);
     if (t->tokens_in > w->e->max_source) {
-        w->ids.at[before + (size_t)w->e->max_source - 1] = w->ids.at[w->ids.n - 1];
-        w->ids.n = before + (size_t)w->e->max_source;
+        w->ids.data[before + (size_t)w->e->max_source - 1] =
+            w->ids.data[w->ids.count - 1];
+        w->ids.count = before + (size_t)w->e->max_source;
         t->tokens_in = w->e->max_source;
         t->flags |= FLAG_CUT;
     }
@@ -211,7 +212,7 @@ static int take(struct worker *w, size_t from, size_t step, int *count)
     w->of = cpv_calloc(most, sizeof(struct translation *));
     if (!w->sentences || !w->of)
         return cpv_fail_memory(&w->err);
-    w->ids.n = 0;
+    w->ids.count = 0;
     w->text.size = 0;
     for (size_t i = from; i < e->n && !rc; i += step) {
         struct translation *t = &e->todo[i];
@@ -225,7 +226,7 @@ static int take(struct worker *w, size_t from, size_t step, int *count)
         w->of[n++] = t;
     }
     for (int i = 0; i < n && !rc; i++) {
-        w->sentences[i] = (struct cpv_sentence){w->ids.at + at, w->of[i]->tokens_in};
+        w->sentences[i] = (struct cpv_sentence){w->ids.data + at, w->of[i]->tokens_in};
         at += (size_t)w->of[i]->tokens_in;
     }
     *count = n;
