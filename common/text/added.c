@@ -49,6 +49,15 @@ const struct cpv_added_token *cpv_added_by_text(const struct cpv_added *a,
     return NULL;
 }
 
+const struct cpv_added_token *cpv_added_by_id(const struct cpv_added *a, int32_t id)
+{
+    for (size_t i = 0; i < a->count; i++) {
+        if (a->list[i].id == id)
+            return a->list + i;
+    }
+    return NULL;
+}
+
 struct cpv_added_walk cpv_added_walk(const struct cpv_added *a, struct cpv_bytes text)
 {
     return (struct cpv_added_walk){.added = a, .text = text};

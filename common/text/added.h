@@ -47,6 +47,7 @@ CPV_MUST_CHECK int cpv_added_add(struct cpv_added *a, const struct cpv_added_tok
 void cpv_added_release(struct cpv_added *a);
 const struct cpv_added_token *cpv_added_by_text(const struct cpv_added *a,
                                                 struct cpv_bytes text); /* or NULL */
+const struct cpv_added_token *cpv_added_by_id(const struct cpv_added *a, int32_t id);
 
 enum cpv_added_what { CPV_ADDED_END, CPV_ADDED_SEGMENT, CPV_ADDED_TOKEN };
 

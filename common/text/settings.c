@@ -211,6 +211,9 @@ static int read_all(struct reading *r, const char *folder)
         decoder = json_object_get(config, "added_tokens_decoder");
         lower = json_object_get(config, "do_lower_case");
         r->s->clean_up = is_true(config, "clean_up_tokenization_spaces");
+        r->s->has_clean_up =
+            json_object_get(config, "clean_up_tokenization_spaces") != NULL;
+        r->s->prefix_space = is_true(config, "add_prefix_space");
         r->s->separate_vocabs = is_true(config, "separate_vocabs");
         r->s->add_bos = is_true(config, "add_bos_token");
         r->s->has_add_bos = json_object_get(config, "add_bos_token") != NULL;

@@ -37,10 +37,12 @@ struct cpv_text_settings {
     size_t extra_count;
     struct cpv_added added; /* with their ids; `special` as the names above say */
     bool clean_up;          /* clean_up_tokenization_spaces; false if not said */
+    bool has_clean_up;      /* it was said */
     bool separate_vocabs;
     bool add_bos;
-    bool has_add_bos; /* add_bos was said */
-    bool lower;       /* do_lower_case; true if not said */
+    bool has_add_bos;  /* add_bos was said */
+    bool prefix_space; /* add_prefix_space */
+    bool lower;        /* do_lower_case; true if not said */
 };
 
 /* Names that the files do not give are taken from `defaults` (NULL: none). */
