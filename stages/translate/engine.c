@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Texts in, texts out: each thread has a worker of its own and takes every n-th text. */
+#include <pthread.h>
 #include <string.h>
 
 #include "common/base/queue.h"
@@ -26,8 +27,11 @@ struct engine {
     cpv_marian_text *text;
     struct worker *worker;
     int threads, max_source;
+    pthread_mutex_t lock;     /* of done */
     struct translation *todo; /* of the run under way */
     size_t n;
+    engine_done *done;
+    void *arg;
 };
 
 /* ---- life ---- */
@@ -89,6 +93,7 @@ int engine_open(engine **out, const struct engine_params *params, struct cpv_err
     if (!e)
         return cpv_fail_memory(err);
     e->p = *params;
+    pthread_mutex_init(&e->lock, NULL);
 
     rc = cpv_device_open(&e->device, &device, err);
     if (!rc)
@@ -128,6 +133,7 @@ void engine_close(engine **e)
     cpv_marian_text_close(&o->text);
     cpv_marian_close(&o->marian);
     cpv_device_close(&o->device);
+    pthread_mutex_destroy(&o->lock);
     cpv_free(o);
     *e = NULL;
 }
@@ -176,6 +182,24 @@ static int encode(struct worker *w, struct translation *t, struct cpv_err *err)
     return CPV_OK;
 }
 
+/* What stands behind `before` is the translation; its final place is only known once the
+ * buffer does not grow any more, so that till then `target` holds an offset, plus 1. */
+static int tell(struct worker *w, struct translation *t, size_t before)
+{
+    engine *e = w->e;
+    int rc = CPV_OK;
+
+    t->target = cpv_bytes_of(w->text.data + before, w->text.size - before);
+    t->flags |= translate_flags(t->source, t->target, e->p.lang);
+    if (e->done) {
+        pthread_mutex_lock(&e->lock);
+        rc = e->done(e->arg, t, &w->err);
+        pthread_mutex_unlock(&e->lock);
+    }
+    t->target.data = (const uint8_t *)(uintptr_t)(before + 1);
+    return rc;
+}
+
 static int emit(void *arg, int sentence, const cpv_beam *beam)
 {
     struct worker *w = arg;
@@ -191,9 +215,10 @@ static int emit(void *arg, int sentence, const cpv_beam *beam)
     if (cpv_beam_was_cut(beam))
         t->flags |= FLAG_CUT;
     rc = cpv_marian_text_decode(w->e->text, ids, (size_t)n, &w->text, &w->err);
-    /* Where it lies is only known once the buffer does not grow any more. */
-    t->target =
-        cpv_bytes_of((const uint8_t *)(uintptr_t)(before + 1), w->text.size - before);
+    if (!rc && w->text.failed)
+        rc = cpv_fail_memory(&w->err);
+    if (!rc)
+        rc = tell(w, t, before);
     if (!rc && cpv_stop_requested())
         rc = cpv_fail(&w->err, CPV_E_STOPPED, "stopped; run again to go on");
     return rc;
@@ -244,25 +269,20 @@ static void work(void *arg, int who)
         return;
     if (cpv_marian_translate(w->marian, w->sentences, n, emit, w, &w->err))
         return;
-    if (w->text.failed) {
-        cpv_fail_memory(&w->err);
-        return;
-    }
-    for (int i = 0; i < n; i++) {
-        struct translation *t = w->of[i];
-
-        t->target.data = w->text.data + (size_t)(uintptr_t)t->target.data - 1;
-        t->flags |= translate_flags(t->source, t->target, e->p.lang);
-    }
+    for (int i = 0; i < n; i++)
+        w->of[i]->target.data = w->text.data + (uintptr_t)w->of[i]->target.data - 1;
 }
 
-int engine_run(engine *e, struct translation *t, size_t n, struct cpv_err *err)
+int engine_run(engine *e, struct translation *t, size_t n, engine_done *done, void *arg,
+               struct cpv_err *err)
 {
     cpv_pool *pool = NULL;
     int rc;
 
     e->todo = t;
     e->n = n;
+    e->done = done;
+    e->arg = arg;
     rc = cpv_pool_open(&pool, "translate", e->threads, (size_t)8 << 20, work, e, err);
     if (rc)
         return rc;

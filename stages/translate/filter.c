@@ -176,7 +176,7 @@ static int flush(struct filter *f, struct cpv_err *err)
 static int run_block(struct filter *f, struct translation *t, struct cpv_err *err)
 {
     size_t used, n = find_lines(f, t, &used);
-    int rc = n ? engine_run(f->engine, t, n, err) : CPV_OK;
+    int rc = n ? engine_run(f->engine, t, n, NULL, NULL, err) : CPV_OK;
 
     for (size_t i = 0; i < n && !rc; i++)
         put_line(f, &t[i]);

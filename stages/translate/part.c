@@ -146,6 +146,12 @@ static int start_engine(struct translate *t, struct cpv_err *err)
     return t->engine ? CPV_OK : engine_open(&t->engine, &p, err);
 }
 
+/* At once, so that a kill in the middle of a long group costs seconds too. */
+static int remember(void *arg, const struct translation *t, struct cpv_err *err)
+{
+    return memory_add(arg, t, err);
+}
+
 /* Those that nobody has translated yet. */
 static int translate_new(struct job *k, struct translation *t, const uint32_t *first,
                          size_t n, struct cpv_err *err)
@@ -172,12 +178,11 @@ static int translate_new(struct job *k, struct translation *t, const uint32_t *f
     if (!rc && m)
         rc = start_engine(k->t, err);
     if (!rc && m)
-        rc = engine_run(k->t->engine, fresh, m, err);
+        rc = engine_run(k->t->engine, fresh, m, remember, k->t->memory, err);
     for (size_t i = 0; i < m && !rc; i++) {
         t[of[i]] = fresh[i];
         k->counts.tokens_in += (uint64_t)fresh[i].tokens_in;
         k->counts.tokens_out += (uint64_t)fresh[i].tokens_out;
-        rc = memory_add(k->t->memory, &fresh[i], err);
     }
     return rc;
 }

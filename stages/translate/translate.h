@@ -87,9 +87,14 @@ CPV_MUST_CHECK int engine_open(engine **out, const struct engine_params *params,
                                struct cpv_err *err);
 void engine_close(engine **e);
 const char *engine_backend(const engine *e); /* "cpu", "cuda" */
-/* Translate all n, divided among the threads. CPV_E_STOPPED after a signal. */
+/*
+ * Translate all n, divided among the threads. `done` (may be NULL) is told of each as
+ * soon as it is there, one at a time, by any thread: the target is valid during the call,
+ * and again when the run is over. CPV_E_STOPPED after a signal.
+ */
+typedef int engine_done(void *arg, const struct translation *t, struct cpv_err *err);
 CPV_MUST_CHECK int engine_run(engine *e, struct translation *t, size_t n,
-                              struct cpv_err *err);
+                              engine_done *done, void *arg, struct cpv_err *err);
 
 /* ---- the memory ---- */
 
