@@ -80,6 +80,8 @@ cpv_tensor cpv_cross_attention(cpv_compute *c, cpv_tensor q, cpv_rows rows, cpv_
     if (!c->err.code && source.data &&
         (source.dtype != CPV_I32 || source.cols != 1 || source.rows != rows.count))
         cpv_compute_refuse(c, &op, "source is a column of %d i32", rows.count);
+    if (!c->err.code && heads.causal)
+        cpv_compute_refuse(c, &op, "another sequence's keys have no order");
     if (!c->err.code && !source.data && rows.count != kv_rows.count)
         cpv_compute_refuse(c, &op, "%d sequences look at %d", rows.count, kv_rows.count);
     return packed(c, &op, heads);

@@ -160,8 +160,9 @@ cpv_tensor cpv_patch_embed(cpv_compute *c, cpv_tensor pixels,
                            const struct cpv_patches *p);
 
 /*
- * softmax(scale q k^T) v for each head: q [n, heads * d], k and v [m, heads * d], column
- * ranges of one fused product as well. scale 0: d^-0.5.
+ * softmax(scale q k^T) v for each head: q [n, heads * d], k and v [m, heads * d], of one
+ * stride: two products, or column ranges of a fused one. d: 1 ... 256. scale 0: d^-0.5. A
+ * sequence that has no keys gets zeros.
  */
 struct cpv_heads {
     int count;
@@ -185,8 +186,8 @@ cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv 
 cpv_tensor cpv_argmax(cpv_compute *c, cpv_tensor x);
 /*
  * The k largest of each row, falling, lower index first among equals, and the log of the
- * row's sum of exponentials. k: 1 ... 64. A NaN is never among them: where there are fewer
- * numbers, -Inf at index -1 follows; the sum is NaN then.
+ * row's sum of exponentials. k: 1 ... 64. A NaN is never among them: where there are
+ * fewer numbers, -Inf at index -1 follows; the sum is NaN then.
  */
 struct cpv_top {
     cpv_tensor ids;    /* i32 [n, k] */

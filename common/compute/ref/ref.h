@@ -68,7 +68,8 @@ float ref_table_at(const cpv_weight *w, int64_t row, int64_t col);
 
 /*
  * Symmetric 8 bits, as in docs/numerics.md: scale = largest magnitude / 127 (1 for a row
- * of zeros), q = x / scale to the nearest, ties to even. Returns the scale.
+ * of zeros), q = x / scale to the nearest, ties to even. Returns the scale: NaN where
+ * anything is not finite, so that all that comes of the row is NaN.
  */
 float ref_quantise(const float *x, int64_t n, int8_t *q);
 

@@ -17,13 +17,16 @@ static bool is_quantised(const cpv_device *d, const cpv_weight *w)
 float ref_quantise(const float *x, int64_t n, int8_t *q)
 {
     float most = 0, scale;
+    bool finite = true;
 
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n; i++) {
         most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
+        finite = finite && isfinite(x[i]);
+    }
     scale = most > 0 ? most / 127 : 1;
     for (int64_t i = 0; i < n; i++)
-        q[i] = (int8_t)lrintf(x[i] / scale);
-    return scale;
+        q[i] = (int8_t)(finite ? lrintf(x[i] / scale) : 0);
+    return finite ? scale : NAN;
 }
 
 size_t ref_weight_bytes(const cpv_device *d, const cpv_weight *w)

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Operations on rows: one kernel call a row, rows divided among the team. */
+#include <string.h>
+
+#include "common/compute/cpu/cpu.h"
+
+struct job {
+    const struct cpv_kernels *k;
+    const struct cpv_op *op;
+    int64_t rows, each; /* each: rows in an item */
+    void (*row)(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i);
+};
+
+static void some_rows(void *arg, int64_t first, int64_t end, int who)
+{
+    const struct job *job = arg;
+    int64_t last = end * job->each < job->rows ? end * job->each : job->rows;
+
+    (void)who;
+    for (int64_t i = first * job->each; i < last; i++)
+        job->row(job->k, job->op, i);
+}
+
+static int run_rows(const cpv_compute *c, const struct cpv_op *op, cpv_tensor x,
+                    void (*row)(const struct cpv_kernels *k, const struct cpv_op *op,
+                                int64_t i))
+{
+    /* An item of some 16 Ki elements: a few microseconds. */
+    int64_t each = 1 + (16 << 10) / x.cols;
+    struct job job = {cpu_k(c), op, x.rows, each, row};
+
+    cpv_team_run(cpu_team(c), (x.rows + each - 1) / each, some_rows, &job);
+    return CPV_OK;
+}
+
+static void add_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_add *a = &op->add;
+
+    k->add(cpv_f32(a->out, i), cpv_f32(a->a, i), cpv_f32(a->b, i), (size_t)a->out.cols);
+}
+
+CPU_RUN(add)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->add.a, add_row);
+}
+
+static void unary_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_unary *u = &op->unary;
+
+    k->unary(u->kind, cpv_f32(u->out, i), cpv_f32(u->x, i), (size_t)u->x.cols);
+}
+
+CPU_RUN(unary)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->unary.x, unary_row);
+}
+
+static void softmax_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_softmax *s = &op->softmax;
+
+    k->softmax(cpv_f32(s->out, i), cpv_f32(s->x, i), (size_t)s->x.cols,
+               (size_t)s->x.cols);
+}
+
+CPU_RUN(softmax)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->softmax.x, softmax_row);
+}
+
+static void l2norm_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_l2norm *l = &op->l2norm;
+
+    k->l2norm(cpv_f32(l->out, i), cpv_f32(l->x, i), l->eps, (size_t)l->x.cols);
+}
+
+CPU_RUN(l2norm)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->l2norm.x, l2norm_row);
+}
+
+static void layernorm_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_layernorm *l = &op->layernorm;
+    const struct cpu_weight *w = cpu_of(l->w);
+
+    k->layernorm(cpv_f32(l->out, i), cpv_f32(l->x, i), w->plain.matrix, w->plain.bias,
+                 l->eps, (size_t)l->x.cols, l->mean.data ? cpv_f32(l->mean, i) : NULL,
+                 l->rstd.data ? cpv_f32(l->rstd, i) : NULL);
+}
+
+CPU_RUN(layernorm)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->layernorm.x, layernorm_row);
+}
+
+static void argmax_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_argmax *a = &op->argmax;
+
+    *cpv_i32(a->out, i) = (int32_t)k->arg_max(cpv_f32(a->x, i), (size_t)a->x.cols);
+}
+
+CPU_RUN(argmax)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->argmax.x, argmax_row);
+}
+
+static void topk_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_topk *t = &op->topk;
+
+    k->top_k(cpv_f32(t->x, i), (size_t)t->x.cols, (size_t)t->ids.cols,
+             cpv_f32(t->values, i), cpv_i32(t->ids, i), cpv_f32(t->lse, i));
+}
+
+CPU_RUN(topk)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->topk.x, topk_row);
+}
+
+/* ---- back through layer norm ---- */
+
+struct norm_back {
+    const struct cpv_kernels *k;
+    const struct cpv_op_layernorm *l;
+    cpv_tensor dy, dx;
+    float *row;  /* a thread's own */
+    float *sums; /* a block of rows' own: dgain, then dbias */
+};
+
+static int64_t row_blocks(cpv_tensor x)
+{
+    return (x.rows + CPV_ROW_BLOCK - 1) / CPV_ROW_BLOCK;
+}
+
+size_t cpu_layernorm_back_scratch(const cpv_compute *c, const struct cpv_op *op)
+{
+    cpv_tensor x = op->layernorm.x;
+
+    return (size_t)(x.cols * (c->threads + 2 * row_blocks(x))) * sizeof(float);
+}
+
+static void some_blocks(void *arg, int64_t first, int64_t end, int who)
+{
+    const struct norm_back *b = arg;
+    const struct cpv_op_layernorm *l = b->l;
+    const float *gain = cpu_of(l->w)->plain.matrix;
+    int64_t n = l->x.cols;
+    float *row = b->row + who * n;
+
+    for (int64_t at = first; at < end; at++) {
+        int64_t from = at * CPV_ROW_BLOCK, to = from + CPV_ROW_BLOCK;
+        float *sums = b->sums + 2 * at * n;
+
+        to = to < l->x.rows ? to : l->x.rows;
+        memset(sums, 0, (size_t)(2 * n) * sizeof *sums);
+        for (int64_t i = from; i < to; i++) {
+            float mean = *cpv_f32(l->mean, i), rstd = *cpv_f32(l->rstd, i);
+
+            b->k->layernorm_dgain(sums, sums + n, cpv_f32(b->dy, i), cpv_f32(l->x, i),
+                                  &mean, &rstd, 1, (size_t)n, (size_t)n);
+            if (!b->dx.data)
+                continue;
+            b->k->layernorm_dx(row, cpv_f32(b->dy, i), cpv_f32(l->x, i), gain, mean, rstd,
+                               (size_t)n);
+            b->k->add(cpv_f32(b->dx, i), cpv_f32(b->dx, i), row, (size_t)n);
+        }
+    }
+}
+
+CPU_BACK(layernorm)
+{
+    const struct cpv_op_layernorm *l = &op->layernorm;
+    cpv_tensor dgain = l->w->grad[CPV_PARAM_MATRIX], dbias = l->w->grad[CPV_PARAM_BIAS];
+    int64_t n = l->x.cols;
+    struct norm_back b = {cpu_k(c),          l,       grad->layernorm.out,
+                          grad->layernorm.x, scratch, (float *)scratch + c->threads * n};
+
+    (void)err;
+    cpv_team_run(cpu_team(c), row_blocks(l->x), some_blocks, &b);
+    for (int64_t at = 0; at < row_blocks(l->x); at++) {
+        const float *sums = b.sums + 2 * at * n;
+
+        if (dgain.data)
+            b.k->add(dgain.data, dgain.data, sums, (size_t)n);
+        if (dbias.data)
+            b.k->add(dbias.data, dbias.data, sums + n, (size_t)n);
+    }
+    return CPV_OK;
+}
