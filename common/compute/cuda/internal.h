@@ -161,9 +161,12 @@ static inline int64_t cpv_cuda_padded(int64_t cols, cpv_dtype dtype)
     return (cols + unit - 1) / unit * unit;
 }
 
+/* Do its rows begin at multiples of 16 bytes? */
+bool cpv_cuda_is_aligned(cpv_tensor t);
+
 /* What linear keeps in its scratch: offsets in bytes, and the whole. */
 struct cpv_cuda_linear_room {
-    size_t x;    /* x in the dtype of weights, if it is not */
+    size_t x;     /* a copy of x that is aligned, if it is not */
     size_t lora; /* x A^T */
     size_t bytes;
 };

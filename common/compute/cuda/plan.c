@@ -123,8 +123,6 @@ static uint32_t epilogue_of(const struct cpv_cuda_plan *p)
 {
     cpv_unary_kind act = p->act ? p->key.act : CPV_IDENTITY;
 
-    if (act == CPV_RELU)
-        return p->bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
     if (act == CPV_GELU_TANH)
         return p->bias ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
     return p->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
@@ -296,12 +294,10 @@ static bool same(const struct key *a, const struct key *b)
            a->bias == b->bias && a->act == b->act;
 }
 
-/* Only what cuBLASLt's epilogues can be: its GELU is too coarse for f32. */
+/* cuBLASLt's ReLU may turn a NaN into 0, and its GELU is too coarse for f32. */
 static cpv_unary_kind fusible(const struct cpv_cuda_product *p)
 {
-    if (p->act == CPV_RELU || (p->act == CPV_GELU_TANH && p->out.dtype != CPV_F32))
-        return p->act;
-    return CPV_IDENTITY;
+    return p->act == CPV_GELU_TANH && p->out.dtype != CPV_F32 ? p->act : CPV_IDENTITY;
 }
 
 /* Under the device's lock. */
