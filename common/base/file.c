@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/size.h"
@@ -148,6 +149,54 @@ bool cpv_file_exists(const char *path)
     struct stat st;
 
     return cpv_sys.stat(path, &st) == 0;
+}
+
+/* ---- mapping ---- */
+
+int cpv_file_map(struct cpv_bytes *out, const char *path, struct cpv_err *err)
+{
+    struct stat st;
+    void *at = NULL;
+    int fd, rc;
+
+    *out = cpv_bytes_of(NULL, 0);
+    if ((rc = cpv_file_open_read(&fd, path, err)))
+        return rc;
+    if (cpv_sys.fstat(fd, &st) < 0)
+        rc = cpv_fail_sys(err, errno, "cannot look at '%s'", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = cpv_fail(err, CPV_E_INPUT, "'%s': not a regular file", path);
+    else if ((uint64_t)st.st_size > SIZE_MAX)
+        rc = cpv_fail(err, CPV_E_INPUT, "'%s': too large to be mapped", path);
+    else if (st.st_size > 0 && (at = cpv_sys.map(fd, (size_t)st.st_size)) == MAP_FAILED)
+        rc = cpv_fail_sys(err, errno, "cannot map '%s'", path);
+    else
+        *out = cpv_bytes_of(at, (size_t)st.st_size);
+    cpv_file_close(&fd);
+    return rc;
+}
+
+/* The view is const for its readers; the mapping itself is ours to end. */
+static void *mapping_of(const uint8_t *data)
+{
+    return (void *)(uintptr_t)data;
+}
+
+void cpv_file_unmap(struct cpv_bytes *map)
+{
+    if (map->size > 0)
+        (void)cpv_sys.unmap(mapping_of(map->data), map->size);
+    *map = cpv_bytes_of(NULL, 0);
+}
+
+void cpv_file_map_drop(struct cpv_bytes part)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)part.data;
+    uintptr_t to = (from + part.size) & ~(page - 1);
+
+    from = (from + page - 1) & ~(page - 1);
+    if (from < to) /* advice: a system that refuses it only keeps the pages */
+        (void)cpv_sys.drop((void *)from, to - from);
 }
 
 /* ---- writing ---- */

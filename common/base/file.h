@@ -59,6 +59,21 @@ CPV_MUST_CHECK int cpv_file_sha256(const char *path, uint8_t out[32],
                                    struct cpv_err *err);
 bool cpv_file_exists(const char *path);
 
+/*
+ * The whole file as read-only memory that costs nothing until it is read. For files
+ * that are too large to copy and that nobody changes meanwhile: one that is shortened,
+ * or a disk that fails, is a signal (SIGBUS), not an error. An empty file is an empty
+ * view; what is no regular file is CPV_E_INPUT.
+ */
+CPV_MUST_CHECK int cpv_file_map(struct cpv_bytes *out, const char *path,
+                                struct cpv_err *err);
+void cpv_file_unmap(struct cpv_bytes *map); /* empty is fine; sets it empty */
+/*
+ * The pages wholly inside these bytes of a mapping are no longer this process's; when
+ * read again they come from the file again.
+ */
+void cpv_file_map_drop(struct cpv_bytes part);
+
 /* mkdir -p, each new folder made durable in its parent. */
 CPV_MUST_CHECK int cpv_folder_make(const char *path, struct cpv_err *err);
 CPV_MUST_CHECK int cpv_folder_sync(const char *path, struct cpv_err *err);

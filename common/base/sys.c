@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int sys_open(const char *path, int flags, mode_t mode)
@@ -38,6 +39,17 @@ static int sys_stat(const char *path, struct stat *out)
     return stat(path, out);
 }
 
+/* Private: nobody's later write through another mapping has to be followed. */
+static void *sys_map(int fd, size_t size)
+{
+    return mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+}
+
+static int sys_drop(void *at, size_t size)
+{
+    return madvise(at, size, MADV_DONTNEED);
+}
+
 const struct cpv_sys cpv_sys = {
     .open = sys_open,
     .close = close,
@@ -52,6 +64,9 @@ const struct cpv_sys cpv_sys = {
     .mkdir = mkdir,
     .fstat = sys_fstat,
     .stat = sys_stat,
+    .map = sys_map,
+    .unmap = munmap,
+    .drop = sys_drop,
     .alloc = malloc,
     .realloc = realloc,
     .free = free,

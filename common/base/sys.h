@@ -36,7 +36,10 @@ struct cpv_sys {
     int (*mkdir)(const char *path, mode_t mode);
     int (*fstat)(int fd, struct stat *out);
     int (*stat)(const char *path, struct stat *out);
-    void *(*alloc)(size_t size); /* as malloc */
+    void *(*map)(int fd, size_t size); /* all of it, to read; MAP_FAILED */
+    int (*unmap)(void *at, size_t size);
+    int (*drop)(void *at, size_t size); /* whole pages: MADV_DONTNEED */
+    void *(*alloc)(size_t size);        /* as malloc */
     void *(*realloc)(void *old, size_t size);
     void (*free)(void *mem);
 };

@@ -88,36 +88,33 @@ cpv_tensor cpv_cross_attention(cpv_compute *c, cpv_tensor q, cpv_rows rows, cpv_
 }
 
 cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv *kv,
-                      int layer, const int32_t *slot, struct cpv_heads heads)
+                      int layer, cpv_slots slots, struct cpv_heads heads)
 {
     struct cpv_op op = {.kind = CPV_OP_ATTENTION};
     struct cpv_op_attention *a = &op.attention;
-    int32_t *copy;
 
     a->q = q;
     a->rows = rows;
     a->kv = kv;
     a->layer = layer;
+    a->slots = slots;
     if (c->err.code)
         return (cpv_tensor){0};
     if (layer < 0 || layer >= kv->p.layers || kv->device != c->device)
         cpv_compute_refuse(c, &op, "layer %d of a cache of %d", layer, kv->p.layers);
+    if (slots.count != rows.count)
+        cpv_compute_refuse(c, &op, "%d slots for %d sequences", slots.count, rows.count);
     for (int32_t i = 0; i < rows.count && !c->err.code; i++) {
-        if (slot[i] < 0 || slot[i] >= kv->p.slots || kv->on_host[slot[i]] < 1)
-            cpv_compute_refuse(
-                c, &op, "sequence %d looks at slot %d, which %s", i, slot[i],
-                slot[i] < 0 || slot[i] >= kv->p.slots ? "is none" : "is empty");
-        else if (kv->on_host[slot[i]] > a->longest_kv)
-            a->longest_kv = kv->on_host[slot[i]];
+        int32_t slot = slots.host[i], length = cpv_kv_length(kv, slot);
+
+        if (length < 1)
+            cpv_compute_refuse(c, &op, "sequence %d looks at slot %d, which is empty", i,
+                               slot);
+        else if (length > a->longest_kv)
+            a->longest_kv = length;
     }
     if (!prepare(c, &op, heads, kv->p.width))
         return (cpv_tensor){0};
-    copy = cpv_compute_host(c, (size_t)rows.count * sizeof *copy);
-    if (!copy)
-        return (cpv_tensor){0};
-    memcpy(copy, slot, (size_t)rows.count * sizeof *copy);
-    a->slot_host = copy;
-    a->slot = cpv_put_i32(c, rows.count, 1, slot);
     cpv_compute_run(c, &op);
     return a->out;
 }

@@ -115,7 +115,8 @@ struct cpv_kv {
     int32_t *length;  /* device, [slots] */
     int32_t *on_host; /* [slots]: the same lengths */
     size_t bytes;
-    cpv_tensor last_slot, last_positions; /* of the last extend */
+    cpv_slots last_slots; /* of the last extend */
+    cpv_tensor last_positions;
     cpv_rows last_rows;
 };
 

@@ -177,9 +177,9 @@ cpv_tensor cpv_self_attention(cpv_compute *c, cpv_tensor q, cpv_tensor k, cpv_te
 cpv_tensor cpv_cross_attention(cpv_compute *c, cpv_tensor q, cpv_rows rows, cpv_tensor k,
                                cpv_tensor v, cpv_rows kv_rows, cpv_tensor source,
                                struct cpv_heads heads);
-/* Sequence i of q looks at slot[i] (host; may repeat in a fixed cache), all it holds. */
+/* Sequence i of q looks at slot i of `slots` (which may repeat), at all it holds. */
 cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv *kv,
-                      int layer, const int32_t *slot, struct cpv_heads heads);
+                      int layer, cpv_slots slots, struct cpv_heads heads);
 
 /* The index of the largest of each row, i32 [n, 1]: the lowest of equals. A NaN never
  * wins over a number. */

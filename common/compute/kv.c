@@ -111,60 +111,66 @@ static bool is_slot(const cpv_kv *kv, int32_t s)
 }
 
 /* All slots, and none twice: marks them in on_host's sign for the while. */
-static bool are_slots(cpv_compute *c, const struct cpv_op *op, cpv_kv *kv,
-                      const int32_t *slot, int n)
+static bool are_slots(cpv_compute *c, const struct cpv_op *op, cpv_kv *kv, cpv_slots s)
 {
-    int i;
+    int32_t i;
 
-    for (i = 0; i < n; i++) {
-        if (!is_slot(kv, slot[i]) || kv->on_host[slot[i]] < 0)
+    for (i = 0; i < s.count; i++) {
+        if (!is_slot(kv, s.host[i]) || kv->on_host[s.host[i]] < 0)
             break;
-        kv->on_host[slot[i]] = ~kv->on_host[slot[i]];
+        kv->on_host[s.host[i]] = ~kv->on_host[s.host[i]];
     }
-    for (int k = 0; k < i; k++)
-        kv->on_host[slot[k]] = ~kv->on_host[slot[k]];
-    if (i < n)
+    for (int32_t k = 0; k < i; k++)
+        kv->on_host[s.host[k]] = ~kv->on_host[s.host[k]];
+    if (i < s.count)
         cpv_compute_refuse(c, op, "slot %d, number %d, is none of %d or there twice",
-                           slot[i], i, kv->p.slots);
-    return i == n;
+                           s.host[i], i, kv->p.slots);
+    return i == s.count && i > 0;
 }
 
-static int32_t *copy_of(cpv_compute *c, const int32_t *from, int n)
+cpv_slots cpv_slots_put(cpv_compute *c, const int32_t *slot, int32_t count)
 {
-    int32_t *copy = cpv_compute_host(c, (size_t)n * sizeof *copy);
+    cpv_slots s = {.count = count};
+    int32_t *copy;
 
-    if (copy)
-        memcpy(copy, from, (size_t)n * sizeof *copy);
-    return copy;
+    if (count < 1)
+        cpv_compute_fail(c, CPV_E_BUG, "a list of %d slots", count);
+    copy = c->err.code ? NULL : cpv_compute_host(c, (size_t)count * sizeof *copy);
+    if (!copy)
+        return (cpv_slots){0};
+    memcpy(copy, slot, (size_t)count * sizeof *copy);
+    s.host = copy;
+    s.on_device = cpv_put_i32(c, count, 1, copy);
+    return c->err.code ? (cpv_slots){0} : s;
 }
 
-cpv_tensor cpv_kv_extend(cpv_compute *c, cpv_kv *kv, cpv_rows rows, const int32_t *slot)
+cpv_tensor cpv_kv_extend(cpv_compute *c, cpv_kv *kv, cpv_rows rows, cpv_slots slots)
 {
     struct cpv_op op = {.kind = CPV_OP_KV_EXTEND};
     struct cpv_op_kv_extend *e = &op.kv_extend;
 
     e->kv = kv;
     e->rows = rows;
-    if (c->err.code || !are_slots(c, &op, kv, slot, rows.count))
+    e->slots = slots;
+    if (c->err.code || !are_slots(c, &op, kv, slots))
         return (cpv_tensor){0};
-    for (int32_t i = 0; i < rows.count; i++) {
-        int32_t n = rows.offset[i + 1] - rows.offset[i];
+    if (slots.count != rows.count)
+        cpv_compute_refuse(c, &op, "%d slots for %d sequences", slots.count, rows.count);
+    for (int32_t i = 0; i < rows.count && !c->err.code; i++) {
+        int32_t n = rows.offset[i + 1] - rows.offset[i],
+                have = kv->on_host[slots.host[i]];
 
-        if (n > kv->p.capacity - kv->on_host[slot[i]]) {
+        if (n > kv->p.capacity - have)
             cpv_compute_refuse(c, &op, "slot %d holds %d of %d positions, %d more came",
-                               slot[i], kv->on_host[slot[i]], kv->p.capacity, n);
-            return (cpv_tensor){0};
-        }
+                               slots.host[i], have, kv->p.capacity, n);
     }
-    e->slot_host = copy_of(c, slot, rows.count);
-    e->slot = cpv_put_i32(c, rows.count, 1, slot);
     e->positions = cpv_compute_alloc(c, rows.total, 1, CPV_I32);
     cpv_compute_run(c, &op);
     if (c->err.code)
         return (cpv_tensor){0};
     for (int32_t i = 0; i < rows.count; i++)
-        kv->on_host[slot[i]] += rows.offset[i + 1] - rows.offset[i];
-    kv->last_slot = e->slot;
+        kv->on_host[slots.host[i]] += rows.offset[i + 1] - rows.offset[i];
+    kv->last_slots = slots;
     kv->last_positions = e->positions;
     kv->last_rows = rows;
     return e->positions;
@@ -179,7 +185,7 @@ void cpv_kv_write(cpv_compute *c, cpv_kv *kv, int layer, cpv_tensor k, cpv_tenso
     w->v = v;
     w->kv = kv;
     w->rows = kv->last_rows;
-    w->slot = kv->last_slot;
+    w->slots = kv->last_slots;
     w->positions = kv->last_positions;
     w->layer = layer;
     if (c->err.code)
@@ -194,69 +200,61 @@ void cpv_kv_write(cpv_compute *c, cpv_kv *kv, int layer, cpv_tensor k, cpv_tenso
     cpv_compute_run(c, &op);
 }
 
-/* src on the device; the host's lengths are the caller's to set. */
-static bool take_over(cpv_compute *c, struct cpv_op *op, cpv_kv *kv, const int32_t *dst,
-                      cpv_tensor src, int n)
+/* The host's lengths are the caller's to set. */
+static bool take_over(cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_tensor src)
 {
-    op->kv_fork.kv = kv;
-    op->kv_fork.src = src;
-    if (c->err.code || n < 1 || !are_slots(c, op, kv, dst, n))
+    struct cpv_op op = {.kind = CPV_OP_KV_FORK};
+
+    op.kv_fork.kv = kv;
+    op.kv_fork.dst = dst;
+    op.kv_fork.src = src;
+    if (c->err.code || !are_slots(c, &op, kv, dst))
         return false;
-    op->kv_fork.dst = cpv_put_i32(c, n, 1, dst);
-    cpv_compute_run(c, op);
+    if (!src.data || src.dtype != CPV_I32 || src.cols != 1 || src.rows != dst.count)
+        cpv_compute_refuse(c, &op, "sources are a column of %d i32", dst.count);
+    cpv_compute_run(c, &op);
     return !c->err.code;
 }
 
-void cpv_kv_fork(cpv_compute *c, cpv_kv *kv, const int32_t *dst, const int32_t *src,
-                 int n)
+static void refuse_fixed(cpv_compute *c, const cpv_kv *kv)
 {
-    struct cpv_op op = {.kind = CPV_OP_KV_FORK};
+    if (kv->p.fixed)
+        cpv_compute_fail(c, CPV_E_BUG, "slots of a fixed cache take over nothing");
+}
+
+void cpv_kv_fork(cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_slots src)
+{
     int32_t *lengths;
 
-    if (c->err.code || n < 1)
+    refuse_fixed(c, kv);
+    for (int32_t i = 0; i < src.count; i++)
+        if (!is_slot(kv, src.host[i]))
+            cpv_compute_fail(c, CPV_E_BUG, "kv_fork: source %d is no slot", src.host[i]);
+    if (c->err.code || !take_over(c, kv, dst, src.on_device))
         return;
-    op.kv_fork.kv = kv;
-    if (kv->p.fixed)
-        cpv_compute_refuse(c, &op, "slots of a fixed cache are not forked");
-    for (int i = 0; i < n; i++)
-        if (!is_slot(kv, src[i]))
-            cpv_compute_refuse(c, &op, "source %d is no slot", src[i]);
-    lengths = cpv_compute_host(c, (size_t)n * sizeof *lengths);
-    if (!lengths || !take_over(c, &op, kv, dst, cpv_put_i32(c, n, 1, src), n))
-        return;
-    for (int i = 0; i < n; i++)
-        lengths[i] = kv->on_host[src[i]];
-    for (int i = 0; i < n; i++)
-        kv->on_host[dst[i]] = lengths[i];
+    lengths = cpv_compute_host(c, (size_t)dst.count * sizeof *lengths);
+    for (int32_t i = 0; lengths && i < dst.count; i++)
+        lengths[i] = kv->on_host[src.host[i]];
+    for (int32_t i = 0; lengths && i < dst.count; i++)
+        kv->on_host[dst.host[i]] = lengths[i];
 }
 
-void cpv_kv_reorder(cpv_compute *c, cpv_kv *kv, const int32_t *dst, cpv_tensor src, int n)
+void cpv_kv_reorder(cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_tensor src)
 {
-    struct cpv_op op = {.kind = CPV_OP_KV_FORK};
-
-    if (c->err.code || n < 1)
-        return;
-    op.kv_fork.kv = kv;
-    op.kv_fork.src = src;
-    if (kv->p.fixed)
-        cpv_compute_refuse(c, &op, "slots of a fixed cache are not re-ordered");
-    else if (!src.data || src.dtype != CPV_I32 || src.cols != 1 || src.rows != n)
-        cpv_compute_refuse(c, &op, "parents are a column of %d i32", n);
-    take_over(c, &op, kv, dst, src, n);
+    refuse_fixed(c, kv);
+    take_over(c, kv, dst, src);
 }
 
-void cpv_kv_clear(cpv_compute *c, cpv_kv *kv, const int32_t *slot, int n)
+void cpv_kv_clear(cpv_compute *c, cpv_kv *kv, cpv_slots slots)
 {
-    struct cpv_op op = {.kind = CPV_OP_KV_FORK};
-    int32_t *none;
+    int32_t *none = c->err.code || slots.count < 1
+                        ? NULL
+                        : cpv_compute_host(c, (size_t)slots.count * sizeof *none);
 
-    if (c->err.code || n < 1)
-        return;
-    none = cpv_compute_host(c, (size_t)n * sizeof *none);
-    for (int i = 0; none && i < n; i++)
+    for (int32_t i = 0; none && i < slots.count; i++)
         none[i] = -1;
-    if (!none || !take_over(c, &op, kv, slot, cpv_put_i32(c, n, 1, none), n))
+    if (!none || !take_over(c, kv, slots, cpv_put_i32(c, slots.count, 1, none)))
         return;
-    for (int i = 0; i < n; i++)
-        kv->on_host[slot[i]] = 0;
+    for (int32_t i = 0; i < slots.count; i++)
+        kv->on_host[slots.host[i]] = 0;
 }

@@ -8,11 +8,10 @@
  * writes each of its positions once, after what it took over; therefore what others took
  * over from it stays as it is until the slot is cleared.
  *
- *     per step:  positions = cpv_kv_extend(c, kv, slots, rows)       once
- *                cpv_kv_write(c, kv, layer, k, v, positions, ...)    each layer
- *                cpv_attend(c, q, kv, layer, ...)                    each layer
- *     between:   cpv_kv_fork / cpv_kv_reorder                        beams, shared
- * prefixes cpv_kv_clear                                        the sequence has left
+ *     per step     slots = cpv_slots_put, positions = cpv_kv_extend     once
+ *                  cpv_kv_write, cpv_attend                             each layer
+ *     between      cpv_kv_fork, cpv_kv_reorder     shared prefixes, beams
+ *                  cpv_kv_clear                    the sequence has left
  *
  * Lengths are known to the host without asking the device. A memory that is written once
  * and looked at by many (the image of ten prompts, the source sentence of four beams) is
@@ -49,29 +48,29 @@ size_t cpv_kv_bytes(const cpv_kv *kv);
 /* Positions that slot s holds. */
 int cpv_kv_length(const cpv_kv *kv, int slot);
 
+/* Copied; they last until the context is rewound. */
+cpv_slots cpv_slots_put(struct cpv_compute *c, const int32_t *slot, int32_t count);
+
 /*
- * Sequence i of `rows` goes on in slot[i] (host; all different): rows of it are appended.
- * Returns the position of each row, i32 [rows.total, 1], for embeddings. Too long for a
- * slot: the context fails.
+ * Sequence i of `rows` goes on in slot i of `slots` (all different): rows of it are
+ * appended. Returns the position of each row, i32 [rows.total, 1], for embeddings. Too
+ * long for a slot: the context fails.
  */
 cpv_tensor cpv_kv_extend(struct cpv_compute *c, cpv_kv *kv, cpv_rows rows,
-                         const int32_t *slot);
+                         cpv_slots slots);
 /* The keys and values [rows.total, width] of the last extend, of one layer. */
 void cpv_kv_write(struct cpv_compute *c, cpv_kv *kv, int layer, cpv_tensor k,
                   cpv_tensor v);
 
-/* Slot dst[i] now has the history of slot src[i] (host). All at once: dst may hold
- * sources. */
-void cpv_kv_fork(struct cpv_compute *c, cpv_kv *kv, const int32_t *dst,
-                 const int32_t *src, int n);
+/* Slot i of dst takes over the history of slot i of src. All at once: any may be both. */
+void cpv_kv_fork(struct cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_slots src);
 /*
  * The same where only the device knows the parents: src is i32 [n, 1], slots of the same
  * length as dst[i] each: the beams of one sentence.
  */
-void cpv_kv_reorder(struct cpv_compute *c, cpv_kv *kv, const int32_t *dst, cpv_tensor src,
-                    int n);
+void cpv_kv_reorder(struct cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_tensor src);
 /* Empty slots. Nobody may still refer to what they wrote. */
-void cpv_kv_clear(struct cpv_compute *c, cpv_kv *kv, const int32_t *slot, int n);
+void cpv_kv_clear(struct cpv_compute *c, cpv_kv *kv, cpv_slots slots);
 
 #ifdef __cplusplus
 }

@@ -58,7 +58,7 @@ struct cpv_op_argmax {
 /*
  * Queries of sequence i: rows.offset[i] ... of q and out. Keys, one of two:
  *   packed   k, v [m, heads * d] and kv_rows; sequence source[i], or i without source
- *   slots    kv, layer: slot[i], the positions that it holds, through the table of kv
+ *   slots    kv, layer: slots[i], the positions that it holds, through the table of kv
  * With causal, query j of n sees the keys 0 ... count - n + j.
  */
 struct cpv_op_attention {
@@ -69,9 +69,8 @@ struct cpv_op_attention {
     cpv_rows rows, kv_rows;
     const cpv_kv *kv;
     int layer;
-    cpv_tensor slot;          /* i32 [rows.count, 1] */
-    const int32_t *slot_host; /* the same */
-    int32_t longest_kv;       /* keys of the longest sequence */
+    cpv_slots slots;
+    int32_t longest_kv; /* keys of the longest sequence */
     int heads;
     float scale;
     bool causal;
@@ -97,24 +96,26 @@ struct cpv_op_gather {
     cpv_tensor out, x, index; /* index i32 [out.rows, 1] */
 };
 
-/* Before the host's lengths are moved on: sequence i appends to slot[i] at length[i]. */
+/* Before the host's lengths are moved on: sequence i appends to slots[i], at its length.
+ */
 struct cpv_op_kv_extend {
     cpv_tensor positions; /* out, i32 [rows.total, 1] */
-    cpv_tensor slot;      /* i32 [rows.count, 1] */
-    const int32_t *slot_host;
+    cpv_slots slots;
     cpv_kv *kv;
     cpv_rows rows;
 };
 
 /* dst[i] takes the table's line and the length of src[i]; src[i] < 0: empty. At once. */
 struct cpv_op_kv_fork {
-    cpv_tensor dst, src; /* i32 [n, 1] */
+    cpv_slots dst;
+    cpv_tensor src; /* i32 [dst.count, 1] */
     cpv_kv *kv;
 };
 
 struct cpv_op_kv_write {
     cpv_tensor k, v;
-    cpv_tensor slot, positions; /* of the last extend */
+    cpv_slots slots;      /* of the last extend, */
+    cpv_tensor positions; /* and what it gave */
     cpv_kv *kv;
     cpv_rows rows;
     int layer;

@@ -61,6 +61,13 @@ typedef struct cpv_rows {
     int32_t total;            /* offset[count] */
 } cpv_rows;
 
+/* Numbers of slots (kv.h), one for each sequence of a batch, on both sides. */
+typedef struct cpv_slots {
+    const int32_t *host;
+    cpv_tensor on_device; /* i32 [count, 1] */
+    int32_t count;
+} cpv_slots;
+
 #ifdef __cplusplus
 }
 #endif

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "common/base/sys.h"
@@ -141,6 +142,28 @@ static int fault_stat(const char *path, struct stat *out)
     return struck("stat") ? -1 : stat(path, out);
 }
 
+static void *fault_map(int fd, size_t size)
+{
+    return struck("map") ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+}
+
+/* As with close, the mapping is gone even if the call fails. */
+static int fault_unmap(void *at, size_t size)
+{
+    bool failed = struck("unmap");
+    int saved = errno, rc = munmap(at, size);
+
+    if (!failed)
+        return rc;
+    errno = saved;
+    return -1;
+}
+
+static int fault_drop(void *at, size_t size)
+{
+    return struck("drop") ? -1 : madvise(at, size, MADV_DONTNEED);
+}
+
 static bool struck_alloc(const char *name)
 {
     unsigned long n = atomic_fetch_add(&allocs, 1) + 1;
@@ -172,6 +195,9 @@ const struct cpv_sys cpv_sys = {
     .mkdir = fault_mkdir,
     .fstat = fault_fstat,
     .stat = fault_stat,
+    .map = fault_map,
+    .unmap = fault_unmap,
+    .drop = fault_drop,
     .alloc = fault_alloc,
     .realloc = fault_realloc,
     .free = free,

@@ -17,7 +17,7 @@ MEMORY='malloc calloc realloc reallocarray free strdup strndup asprintf vasprint
 # So do the system calls that a crash test interrupts.
 FILES='open openat creat pread pwrite write fsync fdatasync rename renameat renameat2
     unlink unlinkat remove mkdir mkdirat rmdir truncate ftruncate link linkat symlink
-    fopen fdopen freopen stat lstat fstat fstatat access'
+    fopen fdopen freopen stat lstat fstat fstatat access mmap munmap madvise'
 
 # Library code neither prints nor ends the process. (stop.c: at the second signal.)
 MAIN_ONLY='printf puts putchar perror exit _exit _Exit quick_exit abort'

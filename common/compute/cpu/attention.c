@@ -45,7 +45,7 @@ static int64_t find_keys(const struct job *job, int32_t i, int32_t *rows,
         h->prefix = h->nkv;
         return a->kv_rows.offset[from];
     }
-    slot = *cpv_i32(a->slot, i);
+    slot = a->slots.host[i];
     capacity = a->kv->p.capacity;
     h->nkv = (size_t)a->kv->length[slot];
     if (a->kv->p.fixed) {

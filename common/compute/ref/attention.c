@@ -19,7 +19,7 @@ static struct keys keys_of(const struct cpv_op_attention *a, int32_t sequence)
     int32_t from;
 
     if (a->kv) {
-        int32_t slot = *cpv_i32(a->slot, sequence);
+        int32_t slot = a->slots.host[sequence];
 
         s.k = cpv_kv_layer(a->kv, a->layer, 0);
         s.v = cpv_kv_layer(a->kv, a->layer, 1);

@@ -42,7 +42,7 @@ size_t ref_scratch(const cpv_compute *c, const struct cpv_op *op)
     if (op->kind == CPV_OP_ATTENTION)
         return (size_t)op->attention.longest_kv * sizeof(double);
     if (op->kind == CPV_OP_KV_FORK)
-        return (size_t)op->kv_fork.dst.rows * ((size_t)op->kv_fork.kv->p.capacity + 1) *
+        return (size_t)op->kv_fork.dst.count * ((size_t)op->kv_fork.kv->p.capacity + 1) *
                sizeof(int32_t);
     return 0;
 }

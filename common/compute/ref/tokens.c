@@ -112,8 +112,7 @@ REF_RUN(kv_extend)
     (void)scratch;
     (void)err;
     for (int32_t i = 0; i < e->rows.count; i++) {
-        int32_t slot = *cpv_i32(e->slot, i),
-                *line = e->kv->table + slot * e->kv->p.capacity;
+        int32_t slot = e->slots.host[i], *line = e->kv->table + slot * e->kv->p.capacity;
 
         for (int32_t t = e->rows.offset[i]; t < e->rows.offset[i + 1]; t++) {
             int32_t at = e->kv->length[slot]++;
@@ -137,8 +136,8 @@ REF_RUN(kv_write)
     (void)err;
     for (int32_t i = 0; i < w->rows.count; i++)
         for (int32_t t = w->rows.offset[i]; t < w->rows.offset[i + 1]; t++) {
-            int64_t to = (int64_t)*cpv_i32(w->slot, i) * w->kv->p.capacity +
-                         *cpv_i32(w->positions, t);
+            int64_t to =
+                (int64_t)w->slots.host[i] * w->kv->p.capacity + *cpv_i32(w->positions, t);
 
             memcpy(cpv_f32(keys, to), cpv_f32(w->k, t), row);
             memcpy(cpv_f32(values, to), cpv_f32(w->v, t), row);
@@ -155,7 +154,7 @@ REF_RUN(kv_fork)
 
     (void)c;
     (void)err;
-    for (int64_t i = 0; i < f->dst.rows; i++, saved += line + 1) {
+    for (int64_t i = 0; i < f->dst.count; i++, saved += line + 1) {
         int32_t src = *cpv_i32(f->src, i);
 
         saved[0] = src < 0 ? 0 : f->kv->length[src];
@@ -163,8 +162,8 @@ REF_RUN(kv_fork)
             memcpy(saved + 1, f->kv->table + (size_t)src * line, line * sizeof *saved);
     }
     saved = scratch;
-    for (int64_t i = 0; i < f->dst.rows; i++, saved += line + 1) {
-        int32_t dst = *cpv_i32(f->dst, i);
+    for (int64_t i = 0; i < f->dst.count; i++, saved += line + 1) {
+        int32_t dst = f->dst.host[i];
 
         f->kv->length[dst] = saved[0];
         memcpy(f->kv->table + (size_t)dst * line, saved + 1,

@@ -229,33 +229,80 @@ static inline size_t seen_by(const struct cpv_attention *a, size_t i)
 
 /* --- few queries --- */
 
+/* scores[j] = scale * q k_j; each in one vector along dh, so alike for any j. */
+static void score(const struct cpv_attention *a, const float *q, size_t seen,
+                  float *scores)
+{
+    size_t j = 0, dh = a->dh;
+
+    for (; seen - j >= 4; j += 4) {
+        const float *k0 = k_row(a, j), *k1 = k_row(a, j + 1);
+        const float *k2 = k_row(a, j + 2), *k3 = k_row(a, j + 3);
+        vf s0 = {0}, s1 = s0, s2 = s0, s3 = s0;
+        vf4 sums;
+
+        for (size_t d = 0; d < dh; d += VW) {
+            vf x = v_load_upto(q, d, dh, 0);
+
+            s0 = v_fma(x, v_load_upto(k0, d, dh, 0), s0);
+            s1 = v_fma(x, v_load_upto(k1, d, dh, 0), s1);
+            s2 = v_fma(x, v_load_upto(k2, d, dh, 0), s2);
+            s3 = v_fma(x, v_load_upto(k3, d, dh, 0), s3);
+        }
+        sums = a->scale * v_sum_each(s0, s1, s2, s3);
+        memcpy(scores + j, &sums, sizeof sums);
+    }
+    for (; j < seen; j++) {
+        const float *k0 = k_row(a, j);
+        vf s0 = {0};
+
+        for (size_t d = 0; d < dh; d += VW)
+            s0 = v_fma(v_load_upto(q, d, dh, 0), v_load_upto(k0, d, dh, 0), s0);
+        scores[j] = a->scale * v_sum(s0);
+    }
+}
+
+/* out[d, nv vectors] = sum of scores[j] v_j / sum; the last vector has `last` lanes. */
+INLINE void gather(int nv, const struct cpv_attention *a, const float *scores,
+                   size_t seen, float sum, size_t d, ptrdiff_t last, float *out)
+{
+    vf acc[NV] = {{0}};
+
+    for (size_t j = 0; j < seen; j++) {
+        const float *v = v_row(a, j) + d;
+        vf p = v_set1(scores[j]);
+
+        UNROLL
+        for (int c = 0; c < nv - 1; c++)
+            acc[c] = v_fma(p, v_load(v + c * VW), acc[c]);
+        acc[nv - 1] = v_fma(p, v_load_n(v + (nv - 1) * VW, last, 0), acc[nv - 1]);
+    }
+    UNROLL
+    for (int c = 0; c < nv - 1; c++)
+        v_store(out + d + (size_t)c * VW, acc[c] / sum);
+    v_store_n(out + d + (size_t)(nv - 1) * VW, acc[nv - 1] / sum, last);
+}
+
 static void direct(const struct cpv_attention *a, float *scores)
 {
     for (size_t i = 0; i < a->nq; i++) {
-        const float *q = a->q + i * a->q_stride;
         size_t seen = seen_by(a, i);
-        float largest, sum;
+        float *out = a->out + i * a->out_stride, largest, sum;
 
-        for (size_t j = 0; j < seen; j++)
-            scores[j] = a->scale * K(cpv_dot)(q, k_row(a, j), a->dh);
+        score(a, a->q + i * a->q_stride, seen, scores);
         sum = weigh(scores, seen, &largest);
         if (a->lse)
             a->lse[i * a->lse_stride] = largest + logf(sum);
-        for (size_t d = 0; d < a->dh; d += NR) {
-            vf acc[NV] = {{0}};
-            float *out = a->out + i * a->out_stride;
+        for (size_t d = 0; d < a->dh;) {
+            size_t left = a->dh - d;
 
-            for (size_t j = 0; j < seen; j++) {
-                const float *v = v_row(a, j);
-
-                UNROLL
-                for (size_t c = 0; c < NV; c++)
-                    if (d + c * VW < a->dh)
-                        acc[c] = v_fma(v_set1(scores[j]),
-                                       v_load_upto(v, d + c * VW, a->dh, 0), acc[c]);
+            if (left >= NR) {
+                gather(NV, a, scores, seen, sum, d, VW, out);
+                d += NR;
+            } else {
+                gather(1, a, scores, seen, sum, d, left < VW ? (ptrdiff_t)left : VW, out);
+                d += VW;
             }
-            for (size_t c = 0; c < NV && d + c * VW < a->dh; c++)
-                v_store_upto(out, acc[c] / sum, d + c * VW, a->dh);
         }
     }
 }

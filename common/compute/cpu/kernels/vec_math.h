@@ -93,31 +93,25 @@ static inline vf v_erfc_far(vf a)
     return v_exp(p);
 }
 
-/* Within 1.2e-7, and within 2 ulp. */
-static inline vf v_erf(vf x)
-{
-    vf a = v_abs(x);
-    vf far = v_copysign(1 - v_erfc_far(a), x);
-
-    return v_choose(v_lt(a, v_set1(0.95f)), v_erf_near(x), far);
-}
-
 static inline vf v_relu(vf x)
 {
     return v_max(v_set1(0), x); /* in this order a NaN stays */
 }
 
-/*
- * x / 2 * (1 + erf(x / sqrt 2)): for negative x by erfc, without the cancellation.
- * Within 2e-7 where |x| <= 4, within 2 ulp above.
- */
-static inline vf v_gelu_erf(vf x)
+/* (1 + erf(x / sqrt 2)) / 2: for negative x by erfc, without the cancellation. */
+static inline vf v_normal(vf x)
 {
     vf t = x * 0x1.6a09e6p-1f, a = v_abs(t);
     vf tail = v_erfc_far(a);
     vf far = v_choose(v_lt(x, v_set1(0)), tail, 2 - tail);
 
-    return x * 0.5f * v_choose(v_lt(a, v_set1(0.95f)), v_erf_near(t) + 1, far);
+    return 0.5f * v_choose(v_lt(a, v_set1(0.95f)), v_erf_near(t) + 1, far);
+}
+
+/* x / 2 * (1 + erf(x / sqrt 2)): within 2e-7, or where x > 4 within 2 ulp. */
+static inline vf v_gelu_erf(vf x)
+{
+    return x * v_normal(x);
 }
 
 /*

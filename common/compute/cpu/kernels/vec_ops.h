@@ -232,6 +232,21 @@ static inline float v_sum(vf v)
     return (q[0] + q[2]) + (q[1] + q[3]);
 }
 
+/* v_sum of each of four, to the bit. */
+static inline vf4 v_sum_each(vf a, vf b, vf c, vf d)
+{
+    vf4 p = v_add_halves(a), q = v_add_halves(b), r = v_add_halves(c),
+        s = v_add_halves(d);
+    vf4 pq_lo = __builtin_shufflevector(p, q, 0, 4, 1, 5); /* p0 q0 p1 q1 */
+    vf4 pq_hi = __builtin_shufflevector(p, q, 2, 6, 3, 7);
+    vf4 rs_lo = __builtin_shufflevector(r, s, 0, 4, 1, 5);
+    vf4 rs_hi = __builtin_shufflevector(r, s, 2, 6, 3, 7);
+    vf4 pq = pq_lo + pq_hi, rs = rs_lo + rs_hi; /* p0+p2 q0+q2 p1+p3 q1+q3 */
+
+    return __builtin_shufflevector(pq, rs, 0, 1, 4, 5) +
+           __builtin_shufflevector(pq, rs, 2, 3, 6, 7);
+}
+
 /* The largest lane. Where a lane is NaN: any lane's value, or NaN. */
 static inline float v_largest(vf v)
 {
