@@ -108,36 +108,36 @@ __device__ __forceinline__ void cpv_trap()
 
 /* --- from here on, one text for both ------------------------------------------------ */
 
-/* The value as a float, and back: to the nearest, ties to even. */
-__device__ __forceinline__ float cpv_to_float(float x)
+/* The value as a float, and back: to the nearest, ties to even. On the host too. */
+__host__ __device__ __forceinline__ float cpv_to_float(float x)
 {
     return x;
 }
 
-__device__ __forceinline__ float cpv_to_float(__half x)
+__host__ __device__ __forceinline__ float cpv_to_float(__half x)
 {
     return __half2float(x);
 }
 
-__device__ __forceinline__ float cpv_to_float(__nv_bfloat16 x)
+__host__ __device__ __forceinline__ float cpv_to_float(__nv_bfloat16 x)
 {
     return __bfloat162float(x);
 }
 
-template <class T> __device__ __forceinline__ T cpv_from_float(float x);
+template <class T> __host__ __device__ __forceinline__ T cpv_from_float(float x);
 
-template <> __device__ __forceinline__ float cpv_from_float<float>(float x)
+template <> __host__ __device__ __forceinline__ float cpv_from_float<float>(float x)
 {
     return x;
 }
 
-template <> __device__ __forceinline__ __half cpv_from_float<__half>(float x)
+template <> __host__ __device__ __forceinline__ __half cpv_from_float<__half>(float x)
 {
     return __float2half(x);
 }
 
 template <>
-__device__ __forceinline__ __nv_bfloat16 cpv_from_float<__nv_bfloat16>(float x)
+__host__ __device__ __forceinline__ __nv_bfloat16 cpv_from_float<__nv_bfloat16>(float x)
 {
     return __float2bfloat16(x);
 }

@@ -27,7 +27,8 @@ dim3 block_dim, grid_dim;
 static const unsigned MOST_THREADS = 1024, TOKENS = 4096;
 
 static struct {
-    const launch_shape *shape;
+    const launch_shape *shape; /* NULL between grids */
+    const char *last;          /* kernel that ran */
     const std::function<void()> *body;
     fiber *host;
     task *tasks;
@@ -78,11 +79,15 @@ void describe_place(char *out, size_t size)
 
     if (size)
         *out = '\0';
-    if (!t || !now.shape)
-        return;
-    (void)snprintf(out, size, "\n    kernel '%s' block (%u,%u,%u) thread (%u,%u,%u)",
-                   now.shape->name, block_index.x, block_index.y, block_index.z,
-                   t->index.x, t->index.y, t->index.z);
+    if (now.shape && t)
+        (void)snprintf(out, size, "\n    kernel '%s' block (%u,%u,%u) thread (%u,%u,%u)",
+                       now.shape->name, block_index.x, block_index.y, block_index.z,
+                       t->index.x, t->index.y, t->index.z);
+    else if (now.shape)
+        (void)snprintf(out, size, "\n    kernel '%s' block (%u,%u,%u)", now.shape->name,
+                       block_index.x, block_index.y, block_index.z);
+    else if (now.last)
+        (void)snprintf(out, size, "\n    after kernel '%s'", now.last);
 }
 
 [[noreturn]] static void fail_stuck()
@@ -274,6 +279,7 @@ void run_grid(const launch_shape &shape, const std::function<void()> &body)
     }
     acquire(&ends);
     now.shape = nullptr;
+    now.last = shape.name;
 }
 
 } // namespace emu
