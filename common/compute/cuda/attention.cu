@@ -251,7 +251,7 @@ static int launch(cpv_stream s, const struct cpv_op_attention *op,
     a.scale = op->scale;
     a.causal = op->causal;
     if (slots) {
-        a.source = cpv_view_of<int32_t>(op->slot);
+        a.source = cpv_view_of<int32_t>(op->slots.on_device);
         a.length = slots->length;
         a.table = slots->fixed ? NULL : slots->table;
         a.capacity = slots->capacity;

@@ -26,8 +26,8 @@ extern "C" int cpv_cuda_kv_extend(cpv_stream s, const struct cpv_op_kv_extend *o
                                   const struct cpv_cuda_slots *slots)
 {
     CPV_LAUNCH(extend_kernel, (unsigned)op->rows.count, THREADS, 0, s,
-               cpv_view_of<int32_t>(op->positions), cpv_view_of<int32_t>(op->slot),
-               op->rows.on_device, *slots);
+               cpv_view_of<int32_t>(op->positions),
+               cpv_view_of<int32_t>(op->slots.on_device), op->rows.on_device, *slots);
     return cudaGetLastError();
 }
 
@@ -54,7 +54,7 @@ static int write(cpv_stream s, const struct cpv_op_kv_write *op,
 {
     CPV_LAUNCH(write_kernel<T>, (unsigned)op->k.rows, cpv_threads(op->k.cols), 0, s,
                cpv_view_of<T>(op->k), cpv_view_of<T>(op->v), cpv_view_of<T>(slots->k),
-               cpv_view_of<T>(slots->v), cpv_view_of<int32_t>(op->slot),
+               cpv_view_of<T>(slots->v), cpv_view_of<int32_t>(op->slots.on_device),
                cpv_view_of<int32_t>(op->positions), op->rows.on_device, slots->capacity);
     return cudaGetLastError();
 }
@@ -96,7 +96,7 @@ static __global__ void __launch_bounds__(THREADS)
 extern "C" int cpv_cuda_kv_fork(cpv_stream s, const struct cpv_op_kv_fork *op,
                                 const struct cpv_cuda_slots *slots, int32_t *scratch)
 {
-    unsigned n = (unsigned)op->dst.rows;
+    unsigned n = (unsigned)op->dst.count;
     cudaError_t e;
 
     CPV_LAUNCH(read_kernel, n, THREADS, 0, s, scratch, cpv_view_of<int32_t>(op->src),
@@ -104,7 +104,7 @@ extern "C" int cpv_cuda_kv_fork(cpv_stream s, const struct cpv_op_kv_fork *op,
     e = cudaGetLastError();
     if (e != cudaSuccess)
         return e;
-    CPV_LAUNCH(take_kernel, n, THREADS, 0, s, scratch, cpv_view_of<int32_t>(op->dst),
-               *slots);
+    CPV_LAUNCH(take_kernel, n, THREADS, 0, s, scratch,
+               cpv_view_of<int32_t>(op->dst.on_device), *slots);
     return cudaGetLastError();
 }

@@ -39,7 +39,7 @@ size_t cpv_cuda_scratch(const cpv_compute *c, const struct cpv_op *op)
     case CPV_OP_LINEAR:
         return cpv_cuda_linear_room(c->device, &op->linear).bytes;
     case CPV_OP_KV_FORK:
-        return (size_t)op->kv_fork.dst.rows * ((size_t)op->kv_fork.kv->p.capacity + 1) *
+        return (size_t)op->kv_fork.dst.count * ((size_t)op->kv_fork.kv->p.capacity + 1) *
                sizeof(int32_t);
     default:
         return 0;
