@@ -126,16 +126,32 @@ cpv_tensor cpv_cuda_table_of(const cpv_weight *w);
 
 /* ---- plan.c ---- */
 
-/* out = alpha x m^T + add, then bias and act as far as they could be fused: one plan, and
- * so one order of sums, for any number of rows. */
+/*
+ * Three products with a matrix W [out, in]: its own, and the two of backward. For rows of
+ * x [n, in] and y [n, out] (a gradient):
+ *
+ *     FORWARD   out [n, out] = alpha x W^T + add, then bias and act
+ *     BACK      out [n, in] = alpha y W + add
+ *     OUTER     out [out, in] f32 = alpha y^T x + add
+ *
+ * Bias and act are fused as far as they can be, which the results say. A matrix has one
+ * plan for each way it is used, and so one order of sums, for any number of rows.
+ */
+typedef enum cpv_cuda_form {
+    CPV_CUDA_FORWARD,
+    CPV_CUDA_BACK,
+    CPV_CUDA_OUTER
+} cpv_cuda_form;
+
 struct cpv_cuda_product {
+    cpv_cuda_form form;
     struct cpv_cuda_matrix *matrix;
-    cpv_tensor x;   /* of the matrix's dtype, aligned */
-    cpv_tensor out; /* of that dtype, or f32 */
-    cpv_tensor add; /* optional, of out's dtype and as well aligned; may be out */
+    cpv_tensor x, y; /* those that the form has: of the matrix's dtype, aligned */
+    cpv_tensor out;  /* of that dtype, or f32 */
+    cpv_tensor add;  /* optional, of out's dtype and as well aligned; may be out */
     float alpha;
-    const void *bias;         /* in the dtype of out; NULL: none */
-    cpv_unary_kind act;       /* wanted */
+    const void *bias;         /* FORWARD; in the dtype of out; NULL: none */
+    cpv_unary_kind act;       /* FORWARD; wanted */
     bool bias_done, act_done; /* results */
 };
 
@@ -166,7 +182,7 @@ bool cpv_cuda_is_aligned(cpv_tensor t);
 
 /* What linear keeps in its scratch: offsets in bytes, and the whole. */
 struct cpv_cuda_linear_room {
-    size_t x;     /* a copy of x that is aligned, if it is not */
+    size_t x;    /* a copy of x that is aligned, if it is not */
     size_t lora; /* x A^T */
     size_t bytes;
 };

@@ -10,8 +10,8 @@
  * order of its own, is excluded. The list of candidates is cuBLASLt's own ranking; the
  * first that can do every number of rows wins.
  *
- * cuBLASLt counts columns first: our [n, out] is its out x n matrix, and the product is
- * matrix^T times x, with all sizes as they lie in memory.
+ * cuBLASLt counts columns first: our [n, out] is its out x n matrix. Its product D = A B
+ * is then, for our three forms, W^T x, W y and x y^T.
  */
 #include "common/compute/cuda/lt.h"
 
@@ -22,15 +22,17 @@
 
 enum { ROWS_TYPICAL = 512, CANDIDATES = 32 };
 
-/* Rows of x and of the result, in cuBLASLt's terms: set anew for each product. */
+/* Set anew for each product. */
 struct cpv_cuda_layouts {
-    cublasLtMatrixLayout_t x, add, out;
+    cublasLtMatrixLayout_t a, b, add, out;
 };
 
 struct key {
+    cpv_cuda_form form;
     bool wide; /* the result is f32, the matrix is not */
     bool add;
-    bool aligned; /* the result, which follows from the matrix's rows: x always is */
+    bool
+        aligned; /* the result: this follows from the matrix's shape; inputs always are */
     bool bias;
     cpv_unary_kind act;
 };
@@ -40,7 +42,6 @@ struct cpv_cuda_plan {
     struct key key;
     bool bias, act; /* what of the key could be fused */
     cublasLtMatmulDesc_t desc;
-    cublasLtMatrixLayout_t matrix;
     cublasLtMatmulAlgo_t algo;
 };
 
@@ -60,16 +61,18 @@ static cudaDataType_t type_of(cpv_dtype dtype)
 int cpv_cuda_layouts_init(struct cpv_cuda_context *x, const struct cpv_cuda_device *d,
                           struct cpv_err *err)
 {
-    cublasStatus_t e;
+    cublasLtMatrixLayout_t *all[4];
+    cublasStatus_t e = CUBLAS_STATUS_SUCCESS;
 
     x->layouts = cpv_calloc(1, sizeof *x->layouts);
     if (!x->layouts)
         return cpv_fail_memory(err);
-    e = d->lt->MatrixLayoutCreate(&x->layouts->x, CUDA_R_32F, 1, 1, 1);
-    if (e == CUBLAS_STATUS_SUCCESS)
-        e = d->lt->MatrixLayoutCreate(&x->layouts->add, CUDA_R_32F, 1, 1, 1);
-    if (e == CUBLAS_STATUS_SUCCESS)
-        e = d->lt->MatrixLayoutCreate(&x->layouts->out, CUDA_R_32F, 1, 1, 1);
+    all[0] = &x->layouts->a;
+    all[1] = &x->layouts->b;
+    all[2] = &x->layouts->add;
+    all[3] = &x->layouts->out;
+    for (int i = 0; i < 4 && e == CUBLAS_STATUS_SUCCESS; i++)
+        e = d->lt->MatrixLayoutCreate(all[i], CUDA_R_32F, 1, 1, 1);
     return e == CUBLAS_STATUS_SUCCESS ? CPV_OK : fail_lt(err, e, "make a layout");
 }
 
@@ -77,8 +80,10 @@ void cpv_cuda_layouts_release(struct cpv_cuda_context *x, const struct cpv_cuda_
 {
     if (!x->layouts)
         return;
-    if (x->layouts->x)
-        (void)d->lt->MatrixLayoutDestroy(x->layouts->x);
+    if (x->layouts->a)
+        (void)d->lt->MatrixLayoutDestroy(x->layouts->a);
+    if (x->layouts->b)
+        (void)d->lt->MatrixLayoutDestroy(x->layouts->b);
     if (x->layouts->add)
         (void)d->lt->MatrixLayoutDestroy(x->layouts->add);
     if (x->layouts->out)
@@ -87,12 +92,12 @@ void cpv_cuda_layouts_release(struct cpv_cuda_context *x, const struct cpv_cuda_
     x->layouts = NULL;
 }
 
-/* `rows` of ours, of `cols` each. */
 static cublasStatus_t set_layout(const struct cpv_lt *lt, cublasLtMatrixLayout_t layout,
-                                 cpv_dtype dtype, int64_t rows, int64_t cols, int64_t ld)
+                                 cpv_tensor t)
 {
-    uint32_t type = (uint32_t)type_of(dtype);
-    uint64_t lines = (uint64_t)cols, count = (uint64_t)rows;
+    uint32_t type = (uint32_t)type_of(t.dtype);
+    uint64_t lines = (uint64_t)t.cols, count = (uint64_t)t.rows;
+    int64_t ld = t.stride;
     cublasStatus_t e;
 
     e = lt->MatrixLayoutSetAttribute(layout, CUBLASLT_MATRIX_LAYOUT_TYPE, &type,
@@ -115,7 +120,7 @@ static cublasStatus_t set_layout(const struct cpv_lt *lt, cublasLtMatrixLayout_t
 struct maker {
     const struct cpv_lt *lt;
     const struct cpv_cuda_layouts *layouts;
-    const struct cpv_cuda_matrix *m;
+    struct cpv_cuda_matrix *m;
     struct cpv_cuda_plan *plan;
 };
 
@@ -128,19 +133,54 @@ static uint32_t epilogue_of(const struct cpv_cuda_plan *p)
     return p->bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
-/* Layouts for n rows as dense as their alignment allows: the choice must not depend on
+/* The operands of a product, as tensors: D = A B + C. */
+struct operands {
+    cpv_tensor a, b, add, out;
+};
+
+static cublasStatus_t set_layouts(const struct cpv_lt *lt,
+                                  const struct cpv_cuda_layouts *l,
+                                  const struct operands *o)
+{
+    cublasStatus_t e = set_layout(lt, l->a, o->a);
+
+    if (e == CUBLAS_STATUS_SUCCESS)
+        e = set_layout(lt, l->b, o->b);
+    if (e == CUBLAS_STATUS_SUCCESS)
+        e = set_layout(lt, l->add, o->add);
+    return e == CUBLAS_STATUS_SUCCESS ? set_layout(lt, l->out, o->out) : e;
+}
+
+static struct operands operands_of(const struct cpv_cuda_product *p)
+{
+    struct operands o = {.add = cpv_is(p->add) ? p->add : p->out, .out = p->out};
+
+    o.a = p->form == CPV_CUDA_OUTER ? p->x : p->matrix->t;
+    o.b = p->form == CPV_CUDA_FORWARD ? p->x : p->y;
+    return o;
+}
+
+/* Layouts for n rows, as dense as their alignment allows: the choice must not depend on
  * who comes first. */
 static cublasStatus_t set_rows(const struct maker *k, int64_t n)
 {
-    cpv_dtype in = k->m->t.dtype, out = k->plan->key.wide ? CPV_F32 : in;
-    int64_t x_ld = cpv_cuda_padded(k->m->t.cols, in), o_ld;
-    cublasStatus_t e;
+    const cpv_tensor w = k->m->t;
+    const struct key *key = &k->plan->key;
+    cpv_tensor x = {.rows = n, .cols = w.cols, .dtype = w.dtype}, y = x;
+    struct cpv_cuda_product p = {.form = key->form, .matrix = k->m};
+    struct operands o;
 
-    o_ld = k->plan->key.aligned ? cpv_cuda_padded(k->m->t.rows, out) : k->m->t.rows | 1;
-    e = set_layout(k->lt, k->layouts->x, in, n, k->m->t.cols, x_ld);
-    return e == CUBLAS_STATUS_SUCCESS
-               ? set_layout(k->lt, k->layouts->out, out, n, k->m->t.rows, o_ld)
-               : e;
+    y.cols = w.rows;
+    x.stride = cpv_cuda_padded(x.cols, x.dtype);
+    y.stride = cpv_cuda_padded(y.cols, y.dtype);
+    p.x = x;
+    p.y = y;
+    p.out = key->form == CPV_CUDA_FORWARD ? y : key->form == CPV_CUDA_BACK ? x : w;
+    p.out.dtype = key->wide ? CPV_F32 : w.dtype;
+    p.out.stride =
+        key->aligned ? cpv_cuda_padded(p.out.cols, p.out.dtype) : p.out.cols | 1;
+    o = operands_of(&p);
+    return set_layouts(k->lt, k->layouts, &o);
 }
 
 static cublasStatus_t set_preference(const struct maker *k, cublasLtMatmulPreference_t p)
@@ -185,8 +225,8 @@ static bool fits_all_rows(const struct maker *k, const cublasLtMatmulAlgo_t *alg
         cublasLtMatmulHeuristicResult_t result;
 
         if (set_rows(k, rows[i]) != CUBLAS_STATUS_SUCCESS ||
-            k->lt->MatmulAlgoCheck(k->lt->handle, k->plan->desc, k->plan->matrix,
-                                   k->layouts->x, k->layouts->out, k->layouts->out, algo,
+            k->lt->MatmulAlgoCheck(k->lt->handle, k->plan->desc, k->layouts->a,
+                                   k->layouts->b, k->layouts->add, k->layouts->out, algo,
                                    &result) != CUBLAS_STATUS_SUCCESS ||
             result.workspaceSize > CPV_CUDA_WORKSPACE)
             return false;
@@ -208,8 +248,8 @@ static cublasStatus_t choose(const struct maker *k)
     if (e == CUBLAS_STATUS_SUCCESS)
         e = set_rows(k, ROWS_TYPICAL);
     if (e == CUBLAS_STATUS_SUCCESS)
-        e = k->lt->MatmulAlgoGetHeuristic(k->lt->handle, k->plan->desc, k->plan->matrix,
-                                          k->layouts->x, k->layouts->out, k->layouts->out,
+        e = k->lt->MatmulAlgoGetHeuristic(k->lt->handle, k->plan->desc, k->layouts->a,
+                                          k->layouts->b, k->layouts->add, k->layouts->out,
                                           preference, CANDIDATES, found, &n);
     if (preference)
         (void)k->lt->MatmulPreferenceDestroy(preference);
@@ -240,21 +280,21 @@ static cublasStatus_t try_plan(const struct maker *k, bool bias, bool act)
 /* The most that can be fused: bias and act, the bias, nothing. */
 static cublasStatus_t complete(const struct maker *k, const struct cpv_cuda_product *p)
 {
-    cublasOperation_t turned = CUBLAS_OP_T;
     const struct key *key = &k->plan->key;
+    int32_t turn_a = key->form == CPV_CUDA_FORWARD ? CUBLAS_OP_T : CUBLAS_OP_N;
+    int32_t turn_b = key->form == CPV_CUDA_OUTER ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasStatus_t e;
 
     e = k->lt->MatmulDescCreate(&k->plan->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F);
     if (e == CUBLAS_STATUS_SUCCESS)
         e = k->lt->MatmulDescSetAttribute(k->plan->desc, CUBLASLT_MATMUL_DESC_TRANSA,
-                                          &turned, sizeof turned);
+                                          &turn_a, sizeof turn_a);
+    if (e == CUBLAS_STATUS_SUCCESS)
+        e = k->lt->MatmulDescSetAttribute(k->plan->desc, CUBLASLT_MATMUL_DESC_TRANSB,
+                                          &turn_b, sizeof turn_b);
     if (e == CUBLAS_STATUS_SUCCESS && key->bias)
         e = k->lt->MatmulDescSetAttribute(
             k->plan->desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &p->bias, sizeof p->bias);
-    if (e == CUBLAS_STATUS_SUCCESS)
-        e = k->lt->MatrixLayoutCreate(&k->plan->matrix, type_of(k->m->t.dtype),
-                                      (uint64_t)k->m->t.cols, (uint64_t)k->m->t.rows,
-                                      k->m->t.stride);
     if (e != CUBLAS_STATUS_SUCCESS)
         return e;
     e = CUBLAS_STATUS_NOT_SUPPORTED;
@@ -271,8 +311,6 @@ static void release(const struct cpv_lt *lt, struct cpv_cuda_plan *p)
 {
     if (p->desc)
         (void)lt->MatmulDescDestroy(p->desc);
-    if (p->matrix)
-        (void)lt->MatrixLayoutDestroy(p->matrix);
     cpv_free(p);
 }
 
@@ -290,8 +328,8 @@ void cpv_cuda_plans_release(const struct cpv_cuda_device *d, struct cpv_cuda_pla
 
 static bool same(const struct key *a, const struct key *b)
 {
-    return a->wide == b->wide && a->add == b->add && a->aligned == b->aligned &&
-           a->bias == b->bias && a->act == b->act;
+    return a->form == b->form && a->wide == b->wide && a->add == b->add &&
+           a->aligned == b->aligned && a->bias == b->bias && a->act == b->act;
 }
 
 /* cuBLASLt's ReLU may turn a NaN into 0, and its GELU is too coarse for f32. */
@@ -305,7 +343,8 @@ static int find(struct cpv_cuda_plan **out, const struct cpv_cuda_device *d,
                 const struct cpv_cuda_context *x, const struct cpv_cuda_product *p,
                 struct cpv_err *err)
 {
-    struct key key = {.wide = p->out.dtype != p->matrix->t.dtype,
+    struct key key = {.form = p->form,
+                      .wide = p->out.dtype != p->matrix->t.dtype,
                       .add = cpv_is(p->add),
                       .aligned = cpv_cuda_is_aligned(p->out),
                       .bias = p->bias != NULL,
@@ -339,7 +378,8 @@ int cpv_cuda_multiply(cpv_compute *c, struct cpv_cuda_product *p, struct cpv_err
 {
     struct cpv_cuda_device *d = cpv_cuda_device_of(c->device);
     const struct cpv_cuda_context *x = cpv_cuda_context_of(c);
-    cpv_tensor add = cpv_is(p->add) ? p->add : p->out;
+    const struct cpv_cuda_layouts *l = x->layouts;
+    struct operands o = operands_of(p);
     float beta = cpv_is(p->add) ? 1 : 0;
     struct cpv_cuda_plan *plan = NULL;
     cublasStatus_t e;
@@ -350,18 +390,13 @@ int cpv_cuda_multiply(cpv_compute *c, struct cpv_cuda_product *p, struct cpv_err
     pthread_mutex_unlock(&d->lock);
     if (rc)
         return rc;
-    e = set_layout(d->lt, x->layouts->x, p->x.dtype, p->x.rows, p->x.cols, p->x.stride);
-    if (e == CUBLAS_STATUS_SUCCESS)
-        e = set_layout(d->lt, x->layouts->out, p->out.dtype, p->out.rows, p->out.cols,
-                       p->out.stride);
-    if (e == CUBLAS_STATUS_SUCCESS)
-        e = set_layout(d->lt, x->layouts->add, add.dtype, add.rows, add.cols, add.stride);
-    if (e == CUBLAS_STATUS_SUCCESS)
-        e = d->lt->Matmul(d->lt->handle, plan->desc, &p->alpha, p->matrix->t.data,
-                          plan->matrix, p->x.data, x->layouts->x, &beta, add.data,
-                          x->layouts->add, p->out.data, x->layouts->out, &plan->algo,
-                          x->workspace, CPV_CUDA_WORKSPACE, (cudaStream_t)x->stream);
     p->bias_done = plan->bias;
     p->act_done = plan->act;
+    e = set_layouts(d->lt, l, &o);
+    if (e == CUBLAS_STATUS_SUCCESS)
+        e = d->lt->Matmul(d->lt->handle, plan->desc, &p->alpha, o.a.data, l->a, o.b.data,
+                          l->b, &beta, o.add.data, l->add, o.out.data, l->out,
+                          &plan->algo, x->workspace, CPV_CUDA_WORKSPACE,
+                          (cudaStream_t)x->stream);
     return e == CUBLAS_STATUS_SUCCESS ? CPV_OK : fail_lt(err, e, "multiply");
 }
