@@ -19,7 +19,7 @@ void cpv_text_time(char *out, size_t size, double seconds);  /* "3 h 12 min", "4
  * column is left-aligned, the others right-aligned. Zero-initialise it but for
  * `columns`.
  */
-enum { CPV_TABLE_COLUMNS = 12, CPV_TABLE_CELL = 48 };
+enum { CPV_TABLE_COLUMNS = 12, CPV_TABLE_CELL = 112 };
 
 struct cpv_table {
     size_t columns; /* at most CPV_TABLE_COLUMNS */

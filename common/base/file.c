@@ -534,3 +534,39 @@ int cpv_file_replace(const char *path, struct cpv_bytes content, struct cpv_err 
     cpv_free(tmp);
     return rc;
 }
+
+/* ---- links ---- */
+
+static bool links_to(const char *path, const char *target)
+{
+    char now[4096];
+    ssize_t n = readlink(path, now, sizeof now);
+
+    return n >= 0 && (size_t)n == strlen(target) && memcmp(now, target, (size_t)n) == 0;
+}
+
+int cpv_file_link(const char *target, const char *path, struct cpv_err *err)
+{
+    char *tmp;
+    int rc = CPV_OK;
+
+    if (cpv_sys.symlink(target, path) == 0)
+        return CPV_OK;
+    if (errno != EEXIST)
+        return cpv_fail_sys(err, errno, "cannot make the link '%s'", path);
+    if (links_to(path, target))
+        return CPV_OK;
+    tmp = tmp_path_of(path);
+    if (!tmp)
+        return cpv_fail_memory(err);
+    if (cpv_sys.symlink(target, tmp) < 0 && errno == EEXIST) {
+        /* Left by a dead process, or a live one's: then the last of the two wins. */
+        (void)cpv_sys.unlink(tmp);
+        if (cpv_sys.symlink(target, tmp) < 0 && errno != EEXIST)
+            rc = cpv_fail_sys(err, errno, "cannot make the link '%s'", tmp);
+    }
+    if (!rc && cpv_sys.rename(tmp, path) < 0 && !links_to(path, target))
+        rc = cpv_fail_sys(err, errno, "cannot rename '%s' to '%s'", tmp, path);
+    cpv_free(tmp);
+    return rc;
+}

@@ -91,6 +91,14 @@ CPV_MUST_CHECK int cpv_file_lock(int *fd, const char *path, struct cpv_err *err)
 CPV_MUST_CHECK int cpv_file_replace(const char *path, struct cpv_bytes content,
                                     struct cpv_err *err);
 
+/*
+ * Make `path` a symbolic link to `target` (as it stands: relative to the folder of
+ * `path`), replacing atomically whatever file is there. Nothing happens if it is that
+ * link already. Not made durable: cpv_folder_sync_of does, for several at once.
+ */
+CPV_MUST_CHECK int cpv_file_link(const char *target, const char *path,
+                                 struct cpv_err *err);
+
 typedef struct cpv_draft cpv_draft;
 
 /* Its folder must exist. The draft is empty, whatever was left there before. */

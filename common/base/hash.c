@@ -8,6 +8,7 @@
 
 #include <openssl/md5.h>
 #include <openssl/sha.h>
+#include <stdio.h>
 #include <xxhash.h>
 
 #if defined(__ARM_FEATURE_CRC32) /* -march=armv8-a+crc, or 8.1 and newer */
@@ -55,6 +56,19 @@ void cpv_sha256_of(uint8_t out[CPV_SHA256_SIZE], struct cpv_bytes data)
 void cpv_md5_of(uint8_t out[16], struct cpv_bytes data)
 {
     (void)MD5(data.size ? data.data : (const uint8_t *)"", data.size, out);
+}
+
+void cpv_git_blob_of(uint8_t out[20], struct cpv_bytes data)
+{
+    char head[40];
+    int n = snprintf(head, sizeof head, "blob %zu", data.size);
+    SHA_CTX ctx;
+
+    (void)SHA1_Init(&ctx);
+    (void)SHA1_Update(&ctx, head, (size_t)n + 1); /* the terminator too */
+    if (data.size)
+        (void)SHA1_Update(&ctx, data.data, data.size);
+    (void)SHA1_Final(out, &ctx);
 }
 
 uint64_t cpv_xxh64(const void *data, size_t n, uint64_t seed)

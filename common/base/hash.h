@@ -28,6 +28,9 @@ void cpv_sha256_of(uint8_t out[CPV_SHA256_SIZE], struct cpv_bytes data);
 /* MD5, for verifying published hash columns only. */
 void cpv_md5_of(uint8_t out[16], struct cpv_bytes data);
 
+/* What git calls a blob of this content: SHA-1 of "blob SIZE", a zero byte, the bytes. */
+void cpv_git_blob_of(uint8_t out[20], struct cpv_bytes data);
+
 uint64_t cpv_xxh64(const void *data, size_t n, uint64_t seed);
 
 /* CRC-32C (Castagnoli, as in iSCSI) of more data; start with crc 0. */

@@ -33,6 +33,7 @@ struct cpv_progress {
     char what[NOTE_SIZE];
     cpv_log *log;
     cpv_progress_style style;
+    bool bytes;
     int every_ms;
     int64_t (*clock)(void);
     int64_t started_ms;
@@ -153,6 +154,35 @@ static void add_time(struct cpv_buf *out, double seconds)
 }
 
 /* fetch  1200/10000 (12%)  31 failed  152.4/s  0:58 left  part 3 of 12 */
+/* Powers of 1000, as networks and hubs count: "12.3 MB", "466 MB". */
+static void add_bytes(struct cpv_buf *out, double bytes)
+{
+    static const char *const UNIT[] = {"B", "kB", "MB", "GB", "TB"};
+    size_t u = 0;
+
+    for (; bytes >= 999.5 && u < 4; u++)
+        bytes /= 1000;
+    cpv_buf_printf(out, u && bytes < 99.95 ? "%.1f %s" : "%.0f %s", bytes, UNIT[u]);
+}
+
+static void add_amount(struct cpv_buf *out, const cpv_progress *p, uint64_t n)
+{
+    if (p->bytes)
+        add_bytes(out, (double)n);
+    else
+        cpv_buf_printf(out, "%llu", (unsigned long long)n);
+}
+
+static void add_rate(struct cpv_buf *out, const cpv_progress *p, double rate)
+{
+    cpv_buf_str(out, "  ");
+    if (p->bytes)
+        add_bytes(out, rate);
+    else
+        cpv_buf_printf(out, rate < 1000 ? "%.1f" : "%.0f", rate);
+    cpv_buf_str(out, "/s");
+}
+
 void cpv_progress_live_text(cpv_progress *p, struct cpv_buf *out)
 {
     struct cpv_progress_now now = cpv_progress_look(p);
@@ -160,15 +190,19 @@ void cpv_progress_live_text(cpv_progress *p, struct cpv_buf *out)
 
     if (!p)
         return;
-    cpv_buf_printf(out, "%s  %llu", p->what, (unsigned long long)now.done);
-    if (now.total)
-        cpv_buf_printf(out, "/%llu (%d%%)", (unsigned long long)now.total,
+    cpv_buf_printf(out, "%s  ", p->what);
+    add_amount(out, p, now.done);
+    if (now.total) {
+        cpv_buf_byte(out, '/');
+        add_amount(out, p, now.total);
+        cpv_buf_printf(out, " (%d%%)",
                        now.done >= now.total
                            ? 100
                            : (int)(100 * (double)now.done / (double)now.total));
+    }
     if (now.failed)
         cpv_buf_printf(out, "  %llu failed", (unsigned long long)now.failed);
-    cpv_buf_printf(out, now.rate < 1000 ? "  %.1f/s" : "  %.0f/s", now.rate);
+    add_rate(out, p, now.rate);
     if (now.eta_s >= 0) {
         cpv_buf_str(out, "  ");
         add_time(out, now.eta_s);
@@ -302,6 +336,7 @@ int cpv_progress_open(cpv_progress **out, const struct cpv_progress_params *para
     (void)snprintf(p->what, sizeof p->what, "%s", params->what);
     p->log = params->log;
     p->style = params->style;
+    p->bytes = params->bytes;
     p->every_ms = params->every_ms                     ? params->every_ms
                   : params->style == CPV_PROGRESS_LIVE ? LIVE_EVERY_MS
                                                        : JSON_EVERY_MS;

@@ -36,6 +36,7 @@ struct cpv_progress_params {
     const char *what; /* "fetch", "translate-pt": copied */
     cpv_log *log;     /* where lines go; must outlive the progress */
     cpv_progress_style style;
+    bool bytes;             /* what is counted are bytes: shown as "1.2 MB/3.4 MB" */
     int every_ms;           /* between lines; 0: 200 live, 30,000 JSON */
     int64_t (*clock)(void); /* milliseconds; NULL: cpv_clock_ms. For tests */
 };

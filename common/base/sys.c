@@ -60,6 +60,7 @@ const struct cpv_sys cpv_sys = {
     .ftruncate = ftruncate,
     .rename_new = sys_rename_new,
     .rename = rename,
+    .symlink = symlink,
     .unlink = unlink,
     .mkdir = mkdir,
     .fstat = sys_fstat,

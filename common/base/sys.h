@@ -30,8 +30,9 @@ struct cpv_sys {
     ssize_t (*write)(int fd, const void *from, size_t n);
     int (*fsync)(int fd);
     int (*ftruncate)(int fd, off_t size);
-    int (*rename_new)(const char *from, const char *to); /* EEXIST if `to` is there */
-    int (*rename)(const char *from, const char *to);     /* replaces `to` */
+    int (*rename_new)(const char *from, const char *to);  /* EEXIST if `to` is there */
+    int (*rename)(const char *from, const char *to);      /* replaces `to` */
+    int (*symlink)(const char *target, const char *path); /* EEXIST if it is there */
     int (*unlink)(const char *path);
     int (*mkdir)(const char *path, mode_t mode);
     int (*fstat)(int fd, struct stat *out);

@@ -79,6 +79,23 @@ void cpv_compute_rewind(cpv_compute *c, struct cpv_compute_mark mark)
     cpv_arena_rewind(c->host, mark.host);
 }
 
+cpv_tensor cpv_compute_keep(cpv_compute *c, struct cpv_compute_mark mark, cpv_tensor x)
+{
+    size_t bytes = (size_t)(x.rows * x.cols) * cpv_dtype_size(x.dtype);
+    struct cpv_op op = {.kind = CPV_OP_COPY};
+
+    if (c->err.code || c->tape)
+        return x;
+    /* Not onto itself: what lies right behind the mark stays where it is. */
+    if ((char *)x.data < c->base + mark.used + bytes)
+        return x;
+    cpv_compute_rewind(c, mark);
+    op.copy.x = x;
+    op.copy.out = cpv_compute_alloc(c, x.rows, x.cols, x.dtype);
+    cpv_compute_run(c, &op);
+    return op.copy.out;
+}
+
 size_t cpv_compute_peak(const cpv_compute *c)
 {
     return c->peak;

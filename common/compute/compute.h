@@ -56,6 +56,8 @@ CPV_MUST_CHECK int cpv_device_open(cpv_device **out,
 void cpv_device_close(cpv_device **device);            /* after all that was made on it */
 const char *cpv_device_name(const cpv_device *device); /* "cpu", "cuda:0", ... */
 bool cpv_device_keeps_rows(const cpv_device *device);
+/* The dtypes it was opened with: what a dry one like it is to be opened with. */
+void cpv_device_traits(const cpv_device *device, cpv_dtype *weights, cpv_dtype *values);
 
 /* ---- contexts ---- */
 
@@ -77,6 +79,12 @@ struct cpv_compute_mark {
 struct cpv_compute_mark cpv_compute_mark(const cpv_compute *c);
 /* Everything made after the mark is gone. Does not wait. */
 void cpv_compute_rewind(cpv_compute *c, struct cpv_compute_mark mark);
+/*
+ * The same, but x stays: it is copied to where the mark was. So that a layer leaves
+ * nothing but its output behind, and the next finds its memory warm. While a tape runs
+ * all stays.
+ */
+cpv_tensor cpv_compute_keep(cpv_compute *c, struct cpv_compute_mark mark, cpv_tensor x);
 size_t cpv_compute_peak(const cpv_compute *c); /* most bytes of the arena ever in use */
 
 /* Wait for all that was queued, and report the first error, which is then forgotten. */

@@ -88,3 +88,9 @@ bool cpv_device_keeps_rows(const cpv_device *device)
 {
     return device->backend->keeps_rows;
 }
+
+void cpv_device_traits(const cpv_device *device, cpv_dtype *weights, cpv_dtype *values)
+{
+    *weights = device->weights;
+    *values = device->values;
+}

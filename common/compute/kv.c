@@ -219,7 +219,8 @@ static bool take_over(cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_tensor src)
 static void refuse_fixed(cpv_compute *c, const cpv_kv *kv)
 {
     if (kv->p.fixed)
-        cpv_compute_fail(c, CPV_E_BUG, "slots of a fixed cache take over nothing");
+        cpv_compute_fail(c, CPV_E_BUG,
+                         "kv_fork: slots of a fixed cache take over nothing");
 }
 
 void cpv_kv_fork(cpv_compute *c, cpv_kv *kv, cpv_slots dst, cpv_slots src)

@@ -122,6 +122,11 @@ static int fault_rename(const char *from, const char *to)
     return struck("rename") ? -1 : rename(from, to);
 }
 
+static int fault_symlink(const char *target, const char *path)
+{
+    return struck("symlink") ? -1 : symlink(target, path);
+}
+
 static int fault_unlink(const char *path)
 {
     return struck("unlink") ? -1 : unlink(path);
@@ -191,6 +196,7 @@ const struct cpv_sys cpv_sys = {
     .ftruncate = fault_ftruncate,
     .rename_new = fault_rename_new,
     .rename = fault_rename,
+    .symlink = fault_symlink,
     .unlink = fault_unlink,
     .mkdir = fault_mkdir,
     .fstat = fault_fstat,

@@ -144,7 +144,13 @@ static int64_t test_clock(void)
 
 static cpv_progress *open_progress(struct world *w, cpv_progress_style style, int every)
 {
-    struct cpv_progress_params params = {"fe\"tch", w->log, style, every, test_clock};
+    struct cpv_progress_params params = {
+        .what = "fe\"tch",
+        .log = w->log,
+        .style = style,
+        .every_ms = every,
+        .clock = test_clock,
+    };
     cpv_progress *p = NULL;
 
     now_ms = 1000;

@@ -31,15 +31,21 @@ static bool is_wanted(struct program *p, struct place *at, const struct op_case 
 static void run_place(struct program *p, struct place *at, struct place *ref,
                       struct place_dtypes dtypes, bool again)
 {
+    struct place dry;
     struct CMUnitTest tests[MOST] = {{0}};
     struct job jobs[MOST] = {{0}};
     const struct op_case *op;
     size_t n = 0;
 
+    if (place_open_dry(&dry, at, dtypes) != CPV_OK) {
+        p->failed++;
+        return;
+    }
     for (int i = 0; ops_at(i, &op); i++) {
         if (!is_wanted(p, at, op, again))
             continue;
-        jobs[n] = (struct job){.op = op, .place = at, .ref = ref, .dtypes = dtypes};
+        jobs[n] = (struct job){
+            .op = op, .place = at, .ref = ref, .dry = &dry, .dtypes = dtypes};
         (void)snprintf(jobs[n].name, sizeof jobs[n].name, "%s %s", at->text, op->name);
         tests[n].name = jobs[n].name;
         tests[n].test_func = p->run;
@@ -49,6 +55,7 @@ static void run_place(struct program *p, struct place *at, struct place *ref,
     p->ran += (int)n;
     if (n > 0)
         p->failed += _cmocka_run_group_tests(at->text, tests, n, NULL, NULL);
+    place_close(&dry);
 }
 
 static void run_dtypes(struct program *p, struct place_dtypes dtypes, bool again)

@@ -9,6 +9,7 @@
 struct job {
     const struct op_case *op;
     struct place *place, *ref; /* ref: with 8-bit weights if place has them; NULL: none */
+    struct place *dry;         /* like place */
     struct place_dtypes dtypes;
     char name[128];
 };

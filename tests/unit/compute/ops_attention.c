@@ -47,7 +47,7 @@ void op_attend(const struct op_attend *a, double *want, double *mags)
 {
     for (int i = 0; i < a->heads * a->d; i++)
         want[i] = mags[i] = 0;
-    for (int h = 0; h < a->heads; h++)
+    for (int h = 0; h < a->heads && a->keys > 0; h++)
         attend_head(a, h, want, mags);
 }
 
@@ -129,6 +129,8 @@ static void make_cross(struct trial *t)
     for (int i = 0; i < n; i++) {
         kv[i] = 1 + (int32_t)((i * 7 + t->s[3] - 1) % t->s[3]);
         kv[i] += t->s[4] ? length[i] : 0;
+        if (!t->s[4] && !t->s[5] && i % 3 == 2) /* nothing to look at */
+            kv[i] = 0;
         keys += kv[i];
     }
     q = trial_values(t, total, w);
@@ -159,6 +161,7 @@ static void run_slots(struct run *r)
         .layers = 2, .slots = r->items + 1, .capacity = 1, .width = t->s[1] * t->s[2]};
     int32_t *slot = calloc((size_t)r->items, sizeof *slot);
     struct cpv_err err = {0};
+    cpv_slots slots;
 
     for (int i = 0; i < r->items; i++) {
         slot[i] = r->items - i;
@@ -166,10 +169,11 @@ static void run_slots(struct run *r)
     }
     p.fixed = !t->s[4];
     assert_ok(cpv_kv_open(&r->kv, cpv_compute_device(r->c), &p, &err));
-    (void)cpv_kv_extend(r->c, r->kv, r->rows[1], slot);
+    slots = cpv_slots_put(r->c, slot, r->items);
+    (void)cpv_kv_extend(r->c, r->kv, r->rows[1], slots);
     cpv_kv_write(r->c, r->kv, 1, r->in[1], r->in[2]);
     cpv_kv_write(r->c, r->kv, 0, r->in[2], r->in[1]);
-    r->out[0] = cpv_attend(r->c, r->in[0], r->rows[0], r->kv, 1, slot, heads_of(r));
+    r->out[0] = cpv_attend(r->c, r->in[0], r->rows[0], r->kv, 1, slots, heads_of(r));
     free(slot);
 }
 

@@ -19,29 +19,42 @@ static bool lacks_level(const char *isa)
     return true;
 }
 
+/* "cpu:v3" is "cpu" and a level; "dry:cpu:v3" is "dry" that is like it. */
+static bool split(char *text, struct cpv_device_params *params)
+{
+    char *level, *like = NULL;
+
+    if (strncmp(text, "dry:", 4) == 0) {
+        like = text + 4;
+        text[3] = '\0';
+    }
+    params->name = text;
+    params->like = like;
+    level = strstr(like ? like : text, "cpu:");
+    if (!level)
+        return true;
+    level[3] = '\0';
+    params->isa = level + 4;
+    return !lacks_level(params->isa);
+}
+
 int place_open(struct place *p, const char *arg, struct place_dtypes dtypes)
 {
-    struct cpv_device_params params = {
-        .name = arg, .weights = dtypes.weights, .values = dtypes.values};
+    struct cpv_device_params params = {.weights = dtypes.weights,
+                                       .values = dtypes.values};
     struct cpv_err err = {0};
     unsigned weights, values;
+    char text[48];
     int rc;
 
     memset(p, 0, sizeof *p);
     (void)snprintf(p->text, sizeof p->text, "%s %s/%s", arg,
                    cpv_dtype_name(dtypes.weights), cpv_dtype_name(dtypes.values));
-    if (strncmp(arg, "cpu:", 4) == 0) {
-        params.name = "cpu";
-        params.isa = arg + 4;
-        if (lacks_level(params.isa))
-            return PLACE_SKIP;
-    }
-    if (strncmp(arg, "dry:", 4) == 0) {
-        params.name = "dry";
-        params.like = arg + 4;
-    }
-    if (strcmp(params.name, "cpu") == 0 && !cpv_backend_cpu.device_open)
+    (void)snprintf(text, sizeof text, "%s", arg);
+    if (!split(text, &params))
         return PLACE_SKIP;
+    if (params.isa)
+        p->isa = strrchr(arg, ':') + 1;
     /* What the backend says about itself comes first: its refusal is tested elsewhere. */
     rc = cpv_device_open(&p->device,
                          &(struct cpv_device_params){
@@ -64,6 +77,15 @@ int place_open(struct place *p, const char *arg, struct place_dtypes dtypes)
     if (rc != CPV_OK)
         (void)printf("%s: %s\n", p->text, err.text);
     return rc;
+}
+
+int place_open_dry(struct place *dry, const struct place *p, struct place_dtypes dtypes)
+{
+    char arg[64];
+
+    (void)snprintf(arg, sizeof arg, "dry:%s%s%s", p->device->backend->name,
+                   p->isa ? ":" : "", p->isa ? p->isa : "");
+    return place_open(dry, arg, dtypes);
 }
 
 void place_close(struct place *p)

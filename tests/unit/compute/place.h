@@ -13,7 +13,8 @@
 enum { PLACE_SKIP = 77, PLACE_CONTEXTS = 3 };
 
 struct place {
-    char text[48]; /* "cpu:v3 i8/f32" */
+    char text[48];   /* "cpu:v3 i8/f32" */
+    const char *isa; /* asked for; NULL: the best */
     cpv_device *device;
     cpv_compute *context[PLACE_CONTEXTS]; /* by number of threads: 1, 2, 7 */
 };
@@ -29,6 +30,8 @@ extern const struct place_dtypes place_dtypes[];
  * else it is a failure, already printed.
  */
 int place_open(struct place *p, const char *arg, struct place_dtypes dtypes);
+/* The dry device that is like p. */
+int place_open_dry(struct place *dry, const struct place *p, struct place_dtypes dtypes);
 void place_close(struct place *p);
 
 /* A context of this place; which: 0, 1, 2 for 1, 2, 7 threads. Fails the test. */

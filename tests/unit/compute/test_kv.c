@@ -84,7 +84,8 @@ static void look(struct world *w, const int32_t *slot, int count, const int32_t 
     char text[400];
     cpv_tensor out;
 
-    out = cpv_attend(w->c, cpv_put(w->c, rows.total, WIDTH, q), rows, w->kv, layer, slot,
+    out = cpv_attend(w->c, cpv_put(w->c, rows.total, WIDTH, q), rows, w->kv, layer,
+                     cpv_slots_put(w->c, slot, count),
                      (struct cpv_heads){.count = HEADS, .causal = causal});
     if (!cpv_get(w->c, out, got)) {
         struct cpv_err err = {0};
@@ -136,7 +137,7 @@ static void look_at_all(struct world *w)
 static void extend(struct world *w, const int32_t *slot, int count, const int32_t *length)
 {
     cpv_rows rows = cpv_rows_put(w->c, length, count);
-    cpv_tensor at = cpv_kv_extend(w->c, w->kv, rows, slot);
+    cpv_tensor at = cpv_kv_extend(w->c, w->kv, rows, cpv_slots_put(w->c, slot, count));
     const float *k[LAYERS], *v[LAYERS];
     int32_t found[SLOTS * CAPACITY];
 
@@ -219,9 +220,11 @@ static void take_over(struct world *w, const int32_t *dst, const int32_t *src, i
         if (is_referred(after, dst[i], after[dst[i]].n))
             return;
     if (on_device)
-        cpv_kv_reorder(w->c, w->kv, dst, cpv_put_i32(w->c, n, 1, src), n);
+        cpv_kv_reorder(w->c, w->kv, cpv_slots_put(w->c, dst, n),
+                       cpv_put_i32(w->c, n, 1, src));
     else
-        cpv_kv_fork(w->c, w->kv, dst, src, n);
+        cpv_kv_fork(w->c, w->kv, cpv_slots_put(w->c, dst, n),
+                    cpv_slots_put(w->c, src, n));
     memcpy(w->slot, after, sizeof after);
 }
 
@@ -255,7 +258,7 @@ static void clear_some(struct world *w)
 
     if (is_referred(w->slot, slot, 0))
         return;
-    cpv_kv_clear(w->c, w->kv, &slot, 1);
+    cpv_kv_clear(w->c, w->kv, cpv_slots_put(w->c, &slot, 1));
     w->slot[slot].n = 0;
 }
 
@@ -359,7 +362,7 @@ static void overflow_sticks_and_changes_nothing(void **state)
     begin(&w, *state, 0, 103, false);
     extend(&w, (int32_t[]){4, 0}, 2, (int32_t[]){CAPACITY - 2, 3});
     (void)cpv_kv_extend(w.c, w.kv, cpv_rows_put(w.c, (int32_t[]){1, 3}, 2),
-                        (int32_t[]){0, 4});
+                        cpv_slots_put(w.c, (int32_t[]){0, 4}, 2));
     cpv_kv_write(w.c, w.kv, 0, (cpv_tensor){0}, (cpv_tensor){0});
     refused(&w, "kv_extend", "slot 4");
     look_at_all(&w);
@@ -379,27 +382,33 @@ static void wrong_slots_are_named(void **state)
     extend(&w, (int32_t[]){0}, 1, (int32_t[]){2});
     one = cpv_rows_equal(w.c, 1, 1);
     q = cpv_put(w.c, 1, WIDTH, draw(&w, 1));
-    (void)cpv_attend(w.c, q, one, w.kv, 0, (int32_t[]){3}, heads);
+    (void)cpv_attend(w.c, q, one, w.kv, 0, cpv_slots_put(w.c, (int32_t[]){3}, 1), heads);
     refused(&w, "attention", "slot 3");
-    (void)cpv_attend(w.c, q, one, w.kv, 0, (int32_t[]){SLOTS}, heads);
+    (void)cpv_attend(w.c, q, one, w.kv, 0, cpv_slots_put(w.c, (int32_t[]){SLOTS}, 1),
+                     heads);
     refused(&w, "attention", "slot 6");
-    (void)cpv_attend(w.c, q, one, w.kv, LAYERS, (int32_t[]){0}, heads);
+    (void)cpv_attend(w.c, q, one, w.kv, LAYERS, cpv_slots_put(w.c, (int32_t[]){0}, 1),
+                     heads);
     refused(&w, "attention", "layer 2");
-    (void)cpv_kv_extend(w.c, w.kv, one, (int32_t[]){-1});
+    (void)cpv_kv_extend(w.c, w.kv, one, cpv_slots_put(w.c, (int32_t[]){-1}, 1));
     refused(&w, "kv_extend", "slot -1");
-    (void)cpv_kv_extend(w.c, w.kv, cpv_rows_equal(w.c, 1, 2), (int32_t[]){1, 1});
+    (void)cpv_kv_extend(w.c, w.kv, cpv_rows_equal(w.c, 1, 2),
+                        cpv_slots_put(w.c, (int32_t[]){1, 1}, 2));
     refused(&w, "kv_extend", "slot 1");
-    cpv_kv_fork(w.c, w.kv, (int32_t[]){1, 1}, (int32_t[]){0, 0}, 2);
+    cpv_kv_fork(w.c, w.kv, cpv_slots_put(w.c, (int32_t[]){1, 1}, 2),
+                cpv_slots_put(w.c, (int32_t[]){0, 0}, 2));
     refused(&w, "kv_fork", "slot 1");
-    cpv_kv_fork(w.c, w.kv, (int32_t[]){1}, (int32_t[]){SLOTS}, 1);
+    cpv_kv_fork(w.c, w.kv, cpv_slots_put(w.c, (int32_t[]){1}, 1),
+                cpv_slots_put(w.c, (int32_t[]){SLOTS}, 1));
     refused(&w, "kv_fork", "6");
-    cpv_kv_clear(w.c, w.kv, (int32_t[]){-2}, 1);
+    cpv_kv_clear(w.c, w.kv, cpv_slots_put(w.c, (int32_t[]){-2}, 1));
     refused(&w, "kv_fork", "slot -2");
     look_at_all(&w);
     end(&w);
     begin(&w, *state, 0, 105, true);
     extend(&w, (int32_t[]){0}, 1, (int32_t[]){2});
-    cpv_kv_fork(w.c, w.kv, (int32_t[]){1}, (int32_t[]){0}, 1);
+    cpv_kv_fork(w.c, w.kv, cpv_slots_put(w.c, (int32_t[]){1}, 1),
+                cpv_slots_put(w.c, (int32_t[]){0}, 1));
     refused(&w, "kv_fork", "fixed");
     look_at_all(&w);
     end(&w);

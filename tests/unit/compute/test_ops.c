@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every operation on one device against its evaluation in double, and against ref.
+ * Every operation on one device against its evaluation in double, against ref, and in
+ * what it takes of the arena against dry.
  *
  *     test_ops DEVICE [OPERATION]
  *
@@ -50,14 +51,20 @@ static void one(const struct job *j, const int64_t *shape, enum input_kind kind)
 {
     struct result plain[TRIAL_OUT], views[TRIAL_OUT], ref[TRIAL_OUT];
     struct trial t;
+    size_t used;
 
     trial_open(&t, j->op, shape, kind, j->dtypes, 1234 + (uint64_t)kind);
     j->op->make(&t);
     trial_bind(&t, j->place);
     trial_run(&t, j->place, (struct trial_how){0}, plain);
     check(j, &t, plain, NULL);
+    used = t.peak;
     trial_run(&t, j->place, (struct trial_how){.views = true}, views);
     check(j, &t, views, NULL);
+    trial_bind(&t, j->dry);
+    trial_foretell(&t, j->dry, (struct trial_how){0});
+    if (t.peak != used)
+        fail_msg("%s: dry foretells %zu bytes, %zu were used", j->name, t.peak, used);
     if (j->ref) {
         trial_bind(&t, j->ref);
         trial_run(&t, j->ref, (struct trial_how){0}, ref);

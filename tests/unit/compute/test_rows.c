@@ -59,6 +59,7 @@ static void run_job(void **state)
     const struct job *j = *state;
     struct result all[TRIAL_OUT], some[TRIAL_OUT];
     struct trial_how how = {0};
+    size_t used[PLACE_CONTEXTS];
     uint32_t *order;
     struct trial t;
 
@@ -80,6 +81,16 @@ static void run_job(void **state)
             .context = c, .order = (const int32_t *)order, .items = c == 1 ? 1000 : 999};
         trial_run(&t, j->place, how, some);
         same_items(j, &t, all, some, how);
+        used[c] = t.peak;
+    }
+    trial_bind(&t, j->dry);
+    for (int c = 1; c < PLACE_CONTEXTS; c++) {
+        how = (struct trial_how){
+            .context = c, .order = (const int32_t *)order, .items = c == 1 ? 1000 : 999};
+        trial_foretell(&t, j->dry, how);
+        if (t.peak != used[c])
+            fail_msg("%s, %d threads: dry foretells %zu bytes, %zu were used", j->name,
+                     place_threads(c), t.peak, used[c]);
     }
     trial_close(&t);
 }

@@ -69,6 +69,7 @@ struct trial {
     struct answer out[TRIAL_OUT];
     int n_in, n_w, n_out;
     double terms; /* of the longest sum */
+    size_t peak;  /* bytes of arena that the last run took, from its first operand on */
 };
 
 /* What run() of an operation gets, and fills in. */
@@ -100,6 +101,9 @@ void trial_unbind(struct trial *t);
 /* Results live as long as the trial. */
 void trial_run(struct trial *t, struct place *p, struct trial_how how,
                struct result out[TRIAL_OUT]);
+
+/* The same on a device without data, which the trial is bound to: t->peak is foretold. */
+void trial_foretell(struct trial *t, struct place *dry, struct trial_how how);
 
 /* ---- for op->make ---- */
 

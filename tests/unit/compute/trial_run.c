@@ -247,6 +247,47 @@ static void set_rows(struct trial *t, struct run *r)
     }
 }
 
+/* Operands, their rows and the guards around them. */
+static void lay_out(struct trial *t, struct run *r, struct trial_how how,
+                    struct chosen *in, struct guards *g)
+{
+    if (!how.order) {
+        int32_t *order = trial_alloc(t, t->items, sizeof *order);
+
+        for (int i = 0; i < t->items; i++)
+            order[i] = i;
+        how.order = order;
+        r->items = t->items;
+    }
+    r->order = how.order;
+    guard(r->c, g);
+    for (int k = 0; k < t->n_in; k++) {
+        choose(t, &t->in[k], r->order, r->items, &in[k]);
+        r->in[k] = put(t, r->c, &in[k], how.views);
+        guard(r->c, g);
+    }
+    set_rows(t, r);
+    guard(r->c, g);
+}
+
+void trial_foretell(struct trial *t, struct place *dry, struct trial_how how)
+{
+    struct run r = {.c = place_context(dry, how.context), .t = t, .items = how.items};
+    struct cpv_compute_mark begin = cpv_compute_mark(r.c);
+    struct chosen in[TRIAL_IN];
+    struct cpv_err err = {0};
+    struct guards g = {.n = 0};
+
+    lay_out(t, &r, how, in, &g);
+    r.c->peak = r.c->used;
+    t->op->run(&r);
+    t->peak = r.c->peak - begin.used;
+    cpv_kv_close(&r.kv);
+    if (cpv_compute_sync(r.c, &err))
+        fail_msg("%s: %s", dry->text, err.text);
+    cpv_compute_rewind(r.c, begin);
+}
+
 void trial_run(struct trial *t, struct place *p, struct trial_how how,
                struct result out[TRIAL_OUT])
 {
@@ -257,27 +298,12 @@ void trial_run(struct trial *t, struct place *p, struct trial_how how,
     struct guards g = {.n = 0};
     size_t end;
 
-    if (!how.order) {
-        int32_t *order = trial_alloc(t, t->items, sizeof *order);
-
-        for (int i = 0; i < t->items; i++)
-            order[i] = i;
-        how.order = order;
-        r.items = t->items;
-    }
-    r.order = how.order;
-    guard(r.c, &g);
-    for (int k = 0; k < t->n_in; k++) {
-        choose(t, &t->in[k], r.order, r.items, &in[k]);
-        r.in[k] = put(t, r.c, &in[k], how.views);
-        guard(r.c, &g);
-    }
-    set_rows(t, &r);
-    guard(r.c, &g);
+    lay_out(t, &r, how, in, &g);
     mark = cpv_compute_mark(r.c);
     r.c->peak = r.c->used;
     once(t, &r, first);
     end = r.c->peak;
+    t->peak = end - begin.used;
     cpv_compute_rewind(r.c, mark);
     fill(t, r.c, end + MARGIN);
     r.c->peak = r.c->used;
