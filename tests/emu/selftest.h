@@ -33,6 +33,7 @@ enum planted {
     stuck,          /* a warp that waits for lanes which wait at a barrier */
     too_early,      /* the host reads before it has synchronised */
     host_access,    /* the host reads device memory */
+    after_free,     /* a kernel works on memory that was given back */
     small_ld,       /* cuBLASLt: a leading dimension below the rows */
     large_ld,       /* cuBLASLt: one that ends beyond the allocation */
     no_workspace    /* cuBLASLt: less than the algorithm asks for */

@@ -151,4 +151,4 @@ void fiber_switch(fiber *from, fiber *to)
         __sanitizer_finish_switch_fiber(from->fake_stack, nullptr, nullptr);
 }
 
-} // namespace emu
+} /* namespace emu */

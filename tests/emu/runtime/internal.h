@@ -82,6 +82,7 @@ struct launch_shape {
     const char *name;
     dim3 grid, block;
     size_t bytes;
+    size_t limit; /* of static and dynamic shared memory together */
 };
 
 task *self(); /* the thread that runs, or NULL: the host does */
@@ -102,7 +103,7 @@ void warp_thread_exits(task *t);
 
 /* --- shared.cc --- */
 
-void shared_begin_block(size_t dynamic_bytes);
+void shared_begin_block(size_t dynamic_bytes, size_t limit);
 void shared_end_block();
 void copies_end_thread(task *t);
 
@@ -134,8 +135,8 @@ void synchronise(cudaStream_t stream);
 
 /* --- runtime.cc --- */
 
-size_t dynamic_limit(const void *function);
+size_t dynamic_limit(const void *function); /* what a launch may ask for */
 
-} // namespace emu
+} /* namespace emu */
 
 #endif

@@ -85,6 +85,6 @@ size_t lt_workspace_of(const lt_algorithm &algorithm);
 
 size_t lt_type_size(uint32_t type); /* 0: not a type of ours */
 
-} // namespace emu
+} /* namespace emu */
 
 #endif

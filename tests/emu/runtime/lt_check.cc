@@ -173,7 +173,7 @@ static const lt_field algorithm_fields[] = {
     FIELD(CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID, cluster_shape),
 };
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 
@@ -291,4 +291,4 @@ cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t *algo,
                   written);
 }
 
-} // extern "C"
+} /* extern "C" */

@@ -262,7 +262,7 @@ static cublasStatus_t check_pointers(const matmul &m)
     return CUBLAS_STATUS_SUCCESS;
 }
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 

@@ -156,7 +156,7 @@ static const lt_field preference_fields[] = {
     FIELD(CUBLASLT_MATMUL_PREF_IMPL_MASK, lt_preference, implementations),
 };
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 
@@ -307,4 +307,4 @@ cublasLtMatmulPreferenceGetAttribute(cublasLtMatmulPreference_t handle,
                   which, value, size, written);
 }
 
-} // extern "C"
+} /* extern "C" */

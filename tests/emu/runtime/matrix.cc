@@ -75,4 +75,4 @@ void multiply_tiles(void *const *lanes)
     }
 }
 
-} // namespace emu
+} /* namespace emu */

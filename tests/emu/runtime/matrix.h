@@ -9,6 +9,6 @@ namespace emu
 /* One emu::tile_lane for each of the 32 lanes. */
 void multiply_tiles(void *const *lanes);
 
-} // namespace emu
+} /* namespace emu */
 
 #endif

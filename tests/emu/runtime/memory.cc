@@ -182,7 +182,7 @@ static bool owned(const void *p, memory_kind kind)
     return a && a->first == reinterpret_cast<uintptr_t>(p) && a->second.kind == kind;
 }
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 
@@ -257,4 +257,4 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total)
     return cudaSuccess;
 }
 
-} // extern "C"
+} /* extern "C" */

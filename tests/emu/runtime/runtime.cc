@@ -57,7 +57,9 @@ void launch_grid(const char *name, const void *function, dim3 grid, dim3 block,
                  size_t bytes, cudaStream_t stream, std::function<void()> body)
 {
     guard g(lock());
-    launch_shape shape = {name, grid, block, bytes};
+    bool opted_in = allowed().count(function) != 0;
+    launch_shape shape = {name, grid, block, bytes,
+                          opted_in ? most_shared() : DEFAULT_DYNAMIC};
 
     if (!is_good(grid, block)) {
         (void)keep_error(cudaErrorInvalidConfiguration);
@@ -100,7 +102,7 @@ static int attribute(cudaDeviceAttr which, bool *known)
     }
 }
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 
@@ -211,6 +213,22 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *out, int i)
     return cudaSuccess;
 }
 
+/* The pool's attributes say how much it keeps, which here is nothing. */
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *out, int i)
+{
+    static char pool;
+
+    if (i)
+        return keep_error(cudaErrorInvalidDevice);
+    *out = reinterpret_cast<cudaMemPool_t>(&pool);
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void *value)
+{
+    return pool && value ? cudaSuccess : keep_error(cudaErrorInvalidValue);
+}
+
 cudaError_t cudaRuntimeGetVersion(int *out)
 {
     *out = CUDART_VERSION;
@@ -252,4 +270,4 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *out, const void *
     return cudaSuccess;
 }
 
-} // extern "C"
+} /* extern "C" */

@@ -58,6 +58,6 @@ struct unseen {
     }
 };
 
-} // namespace emu
+} /* namespace emu */
 
 #endif

@@ -152,6 +152,8 @@ void maybe_yield()
     if (!self() || random_below(4))
         return;
     wake(self());
+    if (config().how == order::lifo) /* or the same one would be next for ever */
+        std::swap(now.runnable[0], now.runnable[now.ready - 1]);
     next();
 }
 
@@ -233,7 +235,7 @@ static void run_block(dim3 block)
     now.arrived = 0;
     now.ready = 0;
     warps_reset(now.n);
-    shared_begin_block(now.shape->bytes);
+    shared_begin_block(now.shape->bytes, now.shape->limit);
     for (unsigned i = 0; i < now.n; i++) {
         task *t = &now.tasks[i];
         t->index = {i % block.x, i / block.x % block.y, i / block.x / block.y};
@@ -282,4 +284,4 @@ void run_grid(const launch_shape &shape, const std::function<void()> &body)
     now.last = shape.name;
 }
 
-} // namespace emu
+} /* namespace emu */

@@ -90,4 +90,4 @@ void fail(const site *at, const char *format, ...)
     abort();
 }
 
-} // namespace emu
+} /* namespace emu */

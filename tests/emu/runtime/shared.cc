@@ -6,7 +6,6 @@
 namespace emu
 {
 
-static const size_t MOST_STATIC = 48 << 10;
 static const size_t GUARD = 64; /* where AddressSanitizer does not keep watch itself */
 
 struct piece {
@@ -17,7 +16,7 @@ struct piece {
 
 static std::vector<piece> pieces;
 static unsigned char *dynamic;
-static size_t used_statically;
+static size_t used, most;
 
 /* By a loop and not by memset, which the race detector would see. */
 static void fill(unsigned char *p, size_t n)
@@ -51,10 +50,11 @@ void *shared(slot *slot, size_t size, size_t alignment)
         unseen u;
         slot->block = block_serial();
         slot->memory = make_piece(size, alignment);
-        used_statically += size;
-        if (used_statically > MOST_STATIC)
-            fail(nullptr, "static shared memory of %zu bytes: a block has at most %zu",
-                 used_statically, MOST_STATIC);
+        used += size;
+        if (used > most)
+            fail(nullptr,
+                 "shared memory of %zu bytes, static and dynamic: a block has %zu", used,
+                 most);
     }
     return slot->memory;
 }
@@ -66,11 +66,12 @@ void *dynamic_shared()
     return dynamic;
 }
 
-void shared_begin_block(size_t dynamic_bytes)
+void shared_begin_block(size_t dynamic_bytes, size_t limit)
 {
     unseen u;
 
-    used_statically = 0;
+    used = dynamic_bytes;
+    most = limit;
     dynamic = dynamic_bytes ? make_piece(dynamic_bytes, 16) : nullptr;
 }
 
@@ -146,4 +147,4 @@ void copies_end_thread(task *t)
     t->groups.clear();
 }
 
-} // namespace emu
+} /* namespace emu */

@@ -201,7 +201,7 @@ static bool is_done(const event *e)
     return !e->recorded.of || e->recorded.of->done >= e->recorded.count;
 }
 
-} // namespace emu
+} /* namespace emu */
 
 using namespace emu;
 
@@ -237,6 +237,22 @@ cudaError_t cudaMemcpy(void *to, const void *from, size_t n, cudaMemcpyKind kind
 
     copy_async(to, from, n, kind, nullptr);
     synchronise(nullptr);
+    return cudaSuccess;
+}
+
+/* Row by row: what lies between them is not touched, and need not be there. */
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from,
+                              size_t from_pitch, size_t width, size_t height,
+                              cudaMemcpyKind kind, cudaStream_t stream)
+{
+    guard g(lock());
+
+    if (width > to_pitch || width > from_pitch)
+        return keep_error(cudaErrorInvalidPitchValue);
+    for (size_t row = 0; row < height; row++)
+        copy_async(static_cast<char *>(to) + row * to_pitch,
+                   static_cast<const char *>(from) + row * from_pitch, width, kind,
+                   stream);
     return cudaSuccess;
 }
 
@@ -445,4 +461,4 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
     return cudaSuccess;
 }
 
-} // extern "C"
+} /* extern "C" */

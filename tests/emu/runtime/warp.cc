@@ -223,4 +223,4 @@ uint64_t exchange(unsigned mask, warp_op op, uint64_t in, int source, bool is_si
     return v.out;
 }
 
-} // namespace emu
+} /* namespace emu */

@@ -41,7 +41,7 @@ template <class T, class F> T modify(T *address, F f)
     return old;
 }
 
-} // namespace emu
+} /* namespace emu */
 
 template <class T> inline T atomicAdd(T *p, typename emu::same<T>::type v)
 {

@@ -28,7 +28,7 @@ void copy_committed();
 /* The next copy of a group older than the newest `open` groups; false: there is none. */
 bool copy_due(int open, pending_copy *out);
 
-} // namespace emu
+} /* namespace emu */
 
 inline void cpv_copy_async16(void *to, const void *from, EMU_SITE)
 {

@@ -84,7 +84,7 @@ template <class T> struct same {
     typedef T type;
 };
 
-} // namespace emu
+} /* namespace emu */
 
 #define CPV_LAUNCH(kernel, grid, block, bytes, stream, ...)                              \
     emu::launch(#kernel, (grid), (block), (bytes), (stream), kernel, ##__VA_ARGS__)

@@ -76,7 +76,7 @@ template <class T> T reduce(unsigned mask, warp_op op, T value, const site &at)
                                    std::is_signed<T>::value, at));
 }
 
-} // namespace emu
+} /* namespace emu */
 
 inline void __syncwarp(unsigned mask = 0xffffffffu, EMU_SITE)
 {

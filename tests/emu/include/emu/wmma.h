@@ -31,7 +31,7 @@ inline void check_tile(const void *p, size_t row_bytes, const site &at)
              row_bytes);
 }
 
-} // namespace emu
+} /* namespace emu */
 
 namespace nvcuda
 {
@@ -134,7 +134,7 @@ void mma_sync(fragment<accumulator, M, N, K, float> &d,
     emu::meet(0xffffffffu, emu::warp_op::multiply, &lane, at);
 }
 
-} // namespace wmma
-} // namespace nvcuda
+} /* namespace wmma */
+} /* namespace nvcuda */
 
 #endif
