@@ -84,6 +84,7 @@ const struct cpv_command cpv_command_models = {
     .name = "models",
     .summary = "fetch models, list them, check what a folder holds",
     .usage = "pull NAME[@REVISION] | list | check DIR|NAME",
+    .words = "pull list check",
     .description =
         "pull fetches a model (`org/name`, of branch main or of the branch, tag or "
         "commit "

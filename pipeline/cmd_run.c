@@ -335,6 +335,9 @@ static int run(struct cpv_call *call, struct cpv_err *err)
         rc = check_set(&r, err);
     if (!rc)
         rc = check_stages(&r, err);
+    if (!rc && !call->status)
+        rc = cpv_steps_check_columns(r.setup.config, r.setup.corpus, r.steps, r.n_steps,
+                                     call->mem, err);
     if (!rc && !call->status && !r.opt->dry_run)
         rc = cpv_setup_copy(&r.setup, err);
     if (!rc && !call->status)

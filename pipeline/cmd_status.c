@@ -49,9 +49,9 @@ static void add_parts(struct cpv_table *t, const struct cpv_status_column *c)
 {
     uint64_t done = c->planned ? c->parts - c->n_left : c->done.parts;
 
-    if (c->planned)
+    if (c->planned || c->said)
         cpv_table_add(t, "%llu/%llu", (unsigned long long)done,
-                      (unsigned long long)c->parts);
+                      (unsigned long long)(c->planned ? c->parts : c->said));
     else
         cpv_table_add(t, "%llu/?", (unsigned long long)done);
 }
@@ -69,16 +69,29 @@ static void add_failed(struct cpv_table *t, const struct cpv_status_column *c)
         cpv_table_add(t, "%s", count);
 }
 
+/* Rows still to do; where the stage could not be asked, as many for each part that is
+ * left as those that are there have on average. Below 0: not known. */
+static double rows_left(const struct cpv_status_column *c)
+{
+    if (c->planned)
+        return c->parts ? (double)c->rows_left : -1;
+    if (c->said && c->done.parts >= c->said)
+        return 0;
+    if (!c->said || !c->done.parts)
+        return -1;
+    return (double)(c->said - c->done.parts) *
+           ((double)(c->done.samples + c->done.failed) / (double)c->done.parts);
+}
+
 static void add_time_left(struct cpv_table *t, const struct cpv_status_column *c)
 {
+    double rows = rows_left(c);
     char text[32];
 
-    if (!c->planned || !c->parts)
-        cpv_table_add(t, "?");
-    else if (!c->n_left)
+    if (c->planned ? c->parts && !c->n_left : rows == 0)
         cpv_table_add(t, "done");
-    else if (c->rate > 0) {
-        cpv_text_time(text, sizeof text, (double)c->rows_left / c->rate);
+    else if (rows >= 0 && c->rate > 0) {
+        cpv_text_time(text, sizeof text, rows / c->rate);
         cpv_table_add(t, "%s", text);
     } else
         cpv_table_add(t, "?");
@@ -254,7 +267,11 @@ static void put_column(struct cpv_json *j, const struct cpv_status_column *c)
     cpv_json_key(j, "column");
     cpv_json_string(j, c->name);
     put_uint(j, "parts_committed", c->done.parts);
-    put_planned(j, "parts", c, c->parts);
+    cpv_json_key(j, "parts");
+    if (c->planned || c->said)
+        cpv_json_uint(j, c->planned ? c->parts : c->said);
+    else
+        cpv_json_null(j);
     put_planned(j, "parts_left", c, c->n_left);
     put_planned(j, "parts_stale", c, c->stale);
     put_planned(j, "parts_waiting", c, c->waiting);
@@ -270,7 +287,7 @@ static void put_column(struct cpv_json *j, const struct cpv_status_column *c)
     cpv_json_end_object(j);
     put_uint(j, "bytes", c->done.bytes);
     put_real(j, "rate", c->rate);
-    put_real(j, "eta_s", c->planned && c->rate > 0 ? (double)c->rows_left / c->rate : 0);
+    put_real(j, "eta_s", c->rate > 0 ? rows_left(c) / c->rate : 0);
     put_uint(j, "being_written", c->held);
     put_files(j, "journals", c->journals);
     put_files(j, "orphans", c->orphans);

@@ -30,6 +30,7 @@ struct cpv_command {
     const char *name;
     const char *summary; /* lower case, no full stop */
     const char *usage;
+    const char *words; /* what its first operand may be, for completion; NULL: anything */
     const char *description;       /* for help and man page; NULL: none */
     const struct cpv_opt *options; /* NULL: none of its own */
     size_t options_size;           /* of the struct that they fill */
@@ -37,13 +38,19 @@ struct cpv_command {
     int (*run)(struct cpv_call *call, struct cpv_err *err);
 };
 
+/* The options that every command has, and what they fill. */
+struct cpv_common {
+    bool quiet, verbose;
+};
+extern const struct cpv_opt cpv_common_options[];
+
 const struct cpv_command *const *cpv_commands(void); /* ends with NULL */
 
 extern const struct cpv_command cpv_command_run, cpv_command_status, cpv_command_inspect,
     cpv_command_cat, cpv_command_verify, cpv_command_export, cpv_command_index,
     cpv_command_gc, cpv_command_models;
 
-/* --help, --man and --completion of `capivara` itself. */
+/* --help, --man and --completion of `capivara` itself; the last does not look at p. */
 void cpv_driver_answer(const struct cpv_program *p, enum cpv_cli_ask ask,
                        struct cpv_buf *out);
 

@@ -3,6 +3,7 @@
  * completion, which list them and the stages. */
 #include <string.h>
 
+#include "common/base/size.h"
 #include "pipeline/command.h"
 #include "pipeline/stages.h"
 
@@ -12,6 +13,18 @@ static const struct cpv_command *const ORDER[] = {
     &cpv_command_cat,    &cpv_command_verify,
     &cpv_command_export, &cpv_command_index,
     &cpv_command_gc,     NULL};
+
+const struct cpv_opt cpv_common_options[] = {
+    {.name = "verbose",
+     .kind = CPV_OPT_FLAG,
+     .offset = offsetof(struct cpv_common, verbose),
+     .help = "Say more."},
+    {.name = "quiet",
+     .kind = CPV_OPT_FLAG,
+     .offset = offsetof(struct cpv_common, quiet),
+     .help = "Say nothing but warnings and errors."},
+    {.kind = CPV_OPT_END},
+};
 
 const struct cpv_command *const *cpv_commands(void)
 {
@@ -73,36 +86,58 @@ static void add_man(struct cpv_buf *out)
         add_man_entry(out, s->name, s->summary);
 }
 
-static void add_words(struct cpv_buf *out, const struct cpv_opt *opts)
+/* The function _capivara_NAME, from the command's options. */
+static void add_function(struct cpv_buf *out, const struct cpv_command *c)
 {
-    for (const struct cpv_opt *o = opts; o && o->kind != CPV_OPT_END; o++)
-        if (o->name && !(o->flags & CPV_OPT_HIDDEN))
-            cpv_buf_printf(out, " --%s", o->name);
+    static const struct cpv_opt NONE[] = {{.kind = CPV_OPT_END}};
+    const struct cpv_opt_group groups[] = {
+        {NULL, NULL, c->options ? c->options : NONE, NULL},
+        {NULL, NULL, cpv_common_options, NULL}};
+    struct cpv_program program = {.groups = groups, .n_groups = CPV_COUNT(groups)};
+    struct cpv_buf name = {0};
+
+    cpv_buf_printf(&name, "capivara %s", c->name);
+    program.name = cpv_buf_cstr(&name);
+    if (program.name)
+        cpv_program_completion(&program, out);
+    out->failed |= !program.name;
+    cpv_buf_release(&name);
 }
 
-/* The first word is a command; then come its options, else bash's own file names. */
+/* The first word is a command or a stage; a stage's own program knows the rest. */
 static void add_completion(struct cpv_buf *out)
 {
+    for (size_t i = 0; ORDER[i]; i++)
+        add_function(out, ORDER[i]);
     cpv_buf_str(out, "# bash completion for capivara; source it\n"
                      "_capivara()\n{\n"
-                     "    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+                     "    local name=_capivara_${COMP_WORDS[1]}\n"
                      "    COMPREPLY=()\n"
-                     "    if [[ $COMP_CWORD == 1 ]]; then\n        words='");
+                     "    if [[ $COMP_CWORD == 1 ]]; then\n"
+                     "        COMPREPLY=($(compgen -W '");
     for (size_t i = 0; ORDER[i]; i++)
         cpv_buf_printf(out, "%s ", ORDER[i]->name);
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
         cpv_buf_printf(out, "%s ", s->name);
-    cpv_buf_str(out, "--help --version --man --completion'\n"
-                     "    elif [[ $cur == -* ]]; then\n"
-                     "        case ${COMP_WORDS[1]} in\n");
-    for (size_t i = 0; ORDER[i]; i++) {
-        cpv_buf_printf(out, "        %s)\n            words='--quiet --verbose --help",
-                       ORDER[i]->name);
-        add_words(out, ORDER[i]->options);
-        cpv_buf_str(out, "' ;;\n");
-    }
-    cpv_buf_str(out, "        esac\n    fi\n"
-                     "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
+    cpv_buf_str(out,
+                "help --help --version --man --completion' -- \"${COMP_WORDS[1]}\"))\n"
+                "        return\n    fi\n"
+                "    if [[ $COMP_CWORD == 2 && ${COMP_WORDS[2]} != -* ]]; then\n"
+                "        case ${COMP_WORDS[1]} in\n");
+    for (size_t i = 0; ORDER[i]; i++)
+        if (ORDER[i]->words)
+            cpv_buf_printf(out,
+                           "        %s) COMPREPLY=($(compgen -W '%s' -- "
+                           "\"${COMP_WORDS[2]}\"))\n            return ;;\n",
+                           ORDER[i]->name, ORDER[i]->words);
+    cpv_buf_str(out, "        esac\n    fi\n    case ${COMP_WORDS[1]} in\n    ");
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+        cpv_buf_printf(out, "%s%s", s == cpv_stages ? "" : "|", s->name);
+    cpv_buf_str(out, ")\n"
+                     "        declare -F \"$name\" >/dev/null ||\n"
+                     "            source <(\"${COMP_WORDS[0]}\" \"${COMP_WORDS[1]}\" "
+                     "--completion 2>/dev/null) ;;\n    esac\n"
+                     "    if declare -F \"$name\" >/dev/null; then \"$name\"; fi\n}\n"
                      "complete -o bashdefault -o default -F _capivara capivara\n");
 }
 

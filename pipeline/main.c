@@ -12,24 +12,6 @@
 #include "pipeline/spawn.h"
 #include "pipeline/stages.h"
 
-/* ---- options of every command ---- */
-
-struct common {
-    bool quiet, verbose;
-};
-
-static const struct cpv_opt COMMON[] = {
-    {.name = "verbose",
-     .kind = CPV_OPT_FLAG,
-     .offset = offsetof(struct common, verbose),
-     .help = "Say more."},
-    {.name = "quiet",
-     .kind = CPV_OPT_FLAG,
-     .offset = offsetof(struct common, quiet),
-     .help = "Say nothing but warnings and errors."},
-    {.kind = CPV_OPT_END},
-};
-
 static const struct cpv_opt NONE[] = {{.kind = CPV_OPT_END}};
 
 /* ---- output ---- */
@@ -53,7 +35,7 @@ static int print_error(const char *name, const struct cpv_err *err)
 
 struct session {
     const struct cpv_command *command;
-    struct common common;
+    struct cpv_common common;
     struct cpv_opt_group groups[2];
     struct cpv_program program;
     struct cpv_cli cli;
@@ -71,7 +53,8 @@ static int describe(struct session *s, struct cpv_err *err)
         return cpv_fail_memory(err);
     s->groups[0] =
         (struct cpv_opt_group){"Options", NULL, c->options ? c->options : NONE, options};
-    s->groups[1] = (struct cpv_opt_group){"Every command", NULL, COMMON, &s->common};
+    s->groups[1] =
+        (struct cpv_opt_group){"Every command", NULL, cpv_common_options, &s->common};
     s->program.version = CPV_VERSION;
     s->program.summary = c->summary;
     s->program.usage = c->usage;
@@ -141,7 +124,11 @@ static int run_command(const struct cpv_command *command, int argc, char **argv)
     if (!rc && s.cli.ask != CPV_ASK_NOTHING) {
         struct cpv_buf text = {0};
 
-        cpv_program_answer(&s.program, s.cli.ask, &text);
+        /* bash completes by the first word, so there is one script for all commands. */
+        if (s.cli.ask == CPV_ASK_COMPLETION)
+            cpv_driver_answer(NULL, s.cli.ask, &text);
+        else
+            cpv_program_answer(&s.program, s.cli.ask, &text);
         status = print_text(&text);
     } else {
         if (!rc)

@@ -4,7 +4,9 @@
 
 #include <string.h>
 
+#include "common/base/file.h"
 #include "common/base/size.h"
+#include "common/corpus/column.h"
 
 const struct cpv_stage_entry cpv_stages[] = {
     {.name = "fetch",
@@ -20,6 +22,7 @@ const struct cpv_stage_entry cpv_stages[] = {
      .section = "shard",
      .instance = "name",
      .column = "shards/%s",
+     .merges = "columns",
      .whole = true},
     {.name = NULL},
 };
@@ -121,8 +124,14 @@ static int add_stage(struct cpv_buf *steps, const struct cpv_stage_entry *stage,
     if (node && node->kind != CPV_NODE_MAP)
         return cpv_config_fail(config, node, err, "'%s': expected a mapping of names",
                                stage->section);
-    for (size_t i = 0; node && !rc && i < node->n; i++)
+    for (size_t i = 0; node && !rc && i < node->n; i++) {
+        if (!cpv_column_name_is_plain(node->keys[i]))
+            return cpv_config_fail(
+                config, node->key_nodes[i], err,
+                "'%s': expected a name of up to 64 letters, digits, - and _, got '%s'",
+                stage->section, node->keys[i]);
         rc = add_step(steps, stage, node->keys[i], mem, err);
+    }
     return rc;
 }
 
@@ -141,5 +150,61 @@ int cpv_steps_list(const cpv_config *config, cpv_arena *mem, struct cpv_step **o
     if (!rc && *n)
         memcpy(*out, steps.data, steps.size);
     cpv_buf_release(&steps);
+    return rc;
+}
+
+/* ---- columns that steps read ---- */
+
+static bool is_made(const char *column, const struct cpv_step *steps, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(steps[i].column, column) == 0)
+            return true;
+    return false;
+}
+
+static int check_listed(const cpv_config *config, const struct cpv_node *list,
+                        const char *corpus, const struct cpv_step *steps, size_t n,
+                        cpv_arena *mem, struct cpv_err *err)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const struct cpv_node *item = list->items[i];
+        const char *folder = cpv_arena_printf(mem, "%s/%s", corpus, item->text);
+
+        if (!folder)
+            return cpv_fail_memory(err);
+        if (!is_made(item->text, steps, n) && !cpv_file_exists(folder))
+            return cpv_config_fail(config, item, err,
+                                   "no stage of this configuration makes a column '%s', "
+                                   "and the corpus has none",
+                                   item->text);
+    }
+    return CPV_OK;
+}
+
+int cpv_steps_check_columns(const cpv_config *config, const char *corpus,
+                            const struct cpv_step *steps, size_t n, cpv_arena *mem,
+                            struct cpv_err *err)
+{
+    int rc = CPV_OK;
+
+    for (size_t i = 0; config && !rc && i < n; i++) {
+        const struct cpv_stage_entry *stage = steps[i].stage;
+        const struct cpv_node *list;
+        const char *path;
+
+        if (!stage->merges)
+            continue;
+        path = steps[i].instance
+                   ? cpv_arena_printf(mem, "%s.%s.%s", stage->section, steps[i].instance,
+                                      stage->merges)
+                   : cpv_arena_printf(mem, "%s.%s", stage->section, stage->merges);
+        if (!path)
+            return cpv_fail_memory(err);
+        list = cpv_config_find(config, path);
+        /* One name alone, or nothing, is for the stage to judge. */
+        if (list && list->kind == CPV_NODE_LIST)
+            rc = check_listed(config, list, corpus, steps, n, mem, err);
+    }
     return rc;
 }

@@ -24,6 +24,7 @@ struct cpv_stage_entry {
      * and `column` holds %s for it. */
     const char *instance;
     const char *column;
+    const char *merges; /* the key that lists the columns it reads; NULL: none */
     bool whole; /* needs every part of its inputs: left out when --parts is given */
 };
 
@@ -42,6 +43,14 @@ CPV_MUST_CHECK int cpv_steps_check(const cpv_config *config, struct cpv_err *err
 /* What `run` would run, in order; config NULL: only stages that always run. In mem. */
 CPV_MUST_CHECK int cpv_steps_list(const cpv_config *config, cpv_arena *mem,
                                   struct cpv_step **out, size_t *n, struct cpv_err *err);
+
+/*
+ * Does every step find the columns that it lists: made by another step, or in the corpus
+ * already? Nobody would ever make the others. CPV_E_USAGE with line and column.
+ */
+CPV_MUST_CHECK int cpv_steps_check_columns(const cpv_config *config, const char *corpus,
+                                           const struct cpv_step *steps, size_t n,
+                                           cpv_arena *mem, struct cpv_err *err);
 
 /* Does this step read such a key ("fetch.image_size", "seed")? */
 bool cpv_step_reads(const struct cpv_step *step, const char *key);

@@ -317,6 +317,18 @@ static int open_index(struct gather *g, struct cpv_err *err)
     return rc ? rc : cpv_index_update(g->index, &counts, err);
 }
 
+/* Without a configuration there is nobody to ask: what the stage said when it ran. */
+static int recall_parts(struct gather *g, struct cpv_status_column *c,
+                        struct cpv_err *err)
+{
+    struct cpv_column column;
+    int rc = cpv_column_scan(g->out->corpus, c->name, g->mem, &column, err);
+
+    if (!rc && column.parts != UINT32_MAX)
+        c->said = column.parts;
+    return rc;
+}
+
 static int gather_column(struct gather *g, struct cpv_status_column *c,
                          struct cpv_err *err)
 {
@@ -329,8 +341,8 @@ static int gather_column(struct gather *g, struct cpv_status_column *c,
         rc = find_rate(g, c, err);
     if (!rc)
         rc = look_at_files(g, c, err);
-    if (!rc && c->step)
-        rc = ask_stage(g, c, err);
+    if (!rc)
+        rc = c->step ? ask_stage(g, c, err) : recall_parts(g, c, err);
     return rc;
 }
 

@@ -31,6 +31,8 @@ struct cpv_status_column {
     uint64_t rows_left;
     uint32_t *left; /* numbers of parts that still need work, ascending */
     size_t n_left;
+    uint64_t said;   /* parts, as the column's last run said; 0: unknown. Looked at only
+                        where nothing could be asked */
     int plan_status; /* exit status of the stage when asked; 0: well */
 
     double rate; /* rows/s of the last parts; 0: unknown */

@@ -71,6 +71,9 @@ struct cpv_opt {
     const char *arg;            /* "PIXELS"; NULL: a word for the kind */
     const char *help;           /* one or two sentences */
     unsigned flags;
+    /* May be NULL. TEXT: gets a const char *; LIST: a const struct cpv_texts *. NULL if
+     * it will do, else what was expected: "a language such as en or pt-BR". */
+    const char *(*check)(const void *value);
 };
 
 struct cpv_opt_group {
@@ -161,7 +164,7 @@ void cpv_program_help(const struct cpv_program *p, struct cpv_buf *out);
 /* troff, without a date, so that it is the same each time; date_free_section: "1". */
 void cpv_program_man(const struct cpv_program *p, const char *date_free_section,
                      struct cpv_buf *out);
-/* For bash: to be sourced. */
+/* For bash: to be sourced. Of a program "a b" only the function _a_b. */
 void cpv_program_completion(const struct cpv_program *p, struct cpv_buf *out);
 /* Whichever of these was asked for, or "NAME VERSION\n"; nothing for ASK_NOTHING. */
 void cpv_program_answer(const struct cpv_program *p, enum cpv_cli_ask ask,

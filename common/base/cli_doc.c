@@ -304,10 +304,11 @@ static void man_status(struct cpv_buf *out)
     }
 }
 
+/* In one word: what follows a space would be the section. */
 static void add_upper(struct cpv_buf *out, const char *s)
 {
     for (; *s; s++)
-        cpv_buf_byte(out, (uint8_t)toupper((unsigned char)*s));
+        cpv_buf_byte(out, *s == ' ' ? '-' : (uint8_t)toupper((unsigned char)*s));
 }
 
 void cpv_program_man(const struct cpv_program *p, const char *date_free_section,
@@ -420,11 +421,11 @@ void cpv_program_completion(const struct cpv_program *p, struct cpv_buf *out)
                 cpv_buf_printf(out, "--%s%s ", is_on(o) ? "no-" : "", o->name);
     for (size_t i = 0; i < CPV_COUNT(built_in); i++)
         cpv_buf_printf(out, "%s--%s", i ? " " : "", built_in[i].name);
-    cpv_buf_printf(out,
-                   "' ;;\n    esac\n"
-                   "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n"
-                   "complete -o bashdefault -o default -F %s %s\n",
-                   name, p->name);
+    cpv_buf_str(out, "' ;;\n    esac\n"
+                     "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n}\n");
+    if (!strchr(p->name, ' ')) /* else whoever completes the first word calls it */
+        cpv_buf_printf(out, "complete -o bashdefault -o default -F %s %s\n", name,
+                       p->name);
     cpv_buf_release(&function);
 }
 

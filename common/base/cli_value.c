@@ -129,26 +129,61 @@ const char *cpv_opt_arg(const struct cpv_opt *o)
     return o->arg && o->kind != CPV_OPT_FLAG ? o->arg : words[o->kind];
 }
 
+static int fail_expected(const char *where, const char *expected, const char *got,
+                         struct cpv_err *err)
+{
+    char shown[CPV_SHOWN];
+
+    cpv_opt_shown(shown, got, strlen(got));
+    return cpv_fail(err, CPV_E_USAGE, "%s: expected %s, got '%s'", where, expected,
+                    shown);
+}
+
 static int refuse(const struct cpv_opt *o, const char *where, const char *got,
                   struct cpv_err *err)
 {
     struct cpv_buf expected = {0};
-    char shown[CPV_SHOWN];
     const char *text;
     int rc;
 
     cpv_opt_expected(o, &expected);
     text = cpv_buf_cstr(&expected);
-    if (!text) {
+    if (!text)
         rc = cpv_fail_memory(err);
-    } else if (!got) {
+    else if (!got)
         rc = cpv_fail(err, CPV_E_USAGE, "%s: expected %s, got a list", where, text);
-    } else {
-        cpv_opt_shown(shown, got, strlen(got));
-        rc = cpv_fail(err, CPV_E_USAGE, "%s: expected %s, got '%s'", where, text, shown);
-    }
+    else
+        rc = fail_expected(where, text, got, err);
     cpv_buf_release(&expected);
     return rc;
+}
+
+/* A list as `a, b`. */
+static int refuse_list(const char *expected, const struct cpv_texts *got,
+                       const char *where, struct cpv_err *err)
+{
+    struct cpv_buf text = {0};
+    const char *s;
+    int rc;
+
+    for (size_t i = 0; i < got->count; i++)
+        cpv_buf_printf(&text, "%s%s", i ? ", " : "", got->at[i]);
+    s = cpv_buf_cstr(&text);
+    rc = s ? fail_expected(where, expected, s, err) : cpv_fail_memory(err);
+    cpv_buf_release(&text);
+    return rc;
+}
+
+/* Stores a list that its option's check lets pass. */
+static int settle_list(struct cpv_texts *to, const struct cpv_opt *o,
+                       struct cpv_texts list, const char *where, struct cpv_err *err)
+{
+    const char *expected = o->check ? o->check(&list) : NULL;
+
+    if (expected)
+        return refuse_list(expected, &list, where, err);
+    *to = list;
+    return CPV_OK;
 }
 
 /* ---- numbers ---- */
@@ -371,9 +406,7 @@ static int assign_list_text(struct cpv_texts *to, const struct cpv_opt *o,
         return cpv_fail_memory(err);
     if (!(*value == '[' ? parse_flow(value, &l) : parse_commas(value, &l)))
         return l.no_memory ? cpv_fail_memory(err) : refuse(o, where, value, err);
-    to->at = l.at;
-    to->count = l.count;
-    return CPV_OK;
+    return settle_list(to, o, (struct cpv_texts){l.at, l.count}, where, err);
 }
 
 static int append(struct cpv_texts *to, const char *value, cpv_arena *mem,
@@ -446,6 +479,7 @@ int cpv_opts_assign(const struct cpv_opt_group *g, const struct cpv_opt *o,
                     struct cpv_err *err)
 {
     void *to = cpv_opt_field(g, o);
+    const char *expected;
     bool flag;
     int64_t i = 0;
     double r = 0;
@@ -475,6 +509,8 @@ int cpv_opts_assign(const struct cpv_opt_group *g, const struct cpv_opt *o,
     case CPV_OPT_TEXT:
         if (!storable(o, value))
             return refuse(o, where, value, err);
+        if (o->check && (expected = o->check(value)))
+            return fail_expected(where, expected, value, err);
         return assign_text(to, value, mem, err);
     case CPV_OPT_CHOICE:
         if (!parse_choice(o, value, &choice))
@@ -511,9 +547,7 @@ int cpv_opts_assign_list(const struct cpv_opt_group *g, const struct cpv_opt *o,
         if ((rc = assign_text(&at[i], values[i], mem, err)))
             return rc;
     }
-    to->at = at;
-    to->count = n;
-    return CPV_OK;
+    return settle_list(to, o, (struct cpv_texts){at, n}, where, err);
 }
 
 int cpv_opts_defaults(const struct cpv_program *p, cpv_arena *mem, struct cpv_err *err)

@@ -218,6 +218,7 @@ int cpv_column_scan(const char *corpus, const char *column, cpv_arena *mem,
     rc = path ? list_folder(path, &buf, err) : cpv_fail_memory(err);
     if (!rc)
         rc = read_parts(path, &limit, err);
+    out->parts = limit;
     if (!rc) {
         size_t n = buf.size / sizeof(struct found);
 
@@ -247,6 +248,14 @@ static bool find(const struct cpv_column_part *at, uint32_t n, uint32_t part,
         return false;
     *revision = at[low].revision;
     return true;
+}
+
+bool cpv_column_name_is_plain(const char *name)
+{
+    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                            "0123456789_-");
+
+    return n > 0 && n <= 64 && name[n] == '\0';
 }
 
 bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revision)

@@ -42,6 +42,7 @@ struct cpv_column {
     uint32_t superseded; /* revisions that a higher one has replaced */
     uint32_t orphans;    /* shards without a record: unfinished commits */
     uint32_t beyond;     /* parts that the column no longer has: see set_parts */
+    uint32_t parts;      /* as set_parts said; UINT32_MAX: it did not */
 };
 
 /* An absent folder is an empty column. Foreign names are ignored. */
@@ -54,6 +55,9 @@ CPV_MUST_CHECK int cpv_column_scan(const char *corpus, const char *column, cpv_a
  */
 CPV_MUST_CHECK int cpv_column_set_parts(const char *corpus, const char *column,
                                         uint32_t n_parts, struct cpv_err *err);
+/* Up to 64 letters, digits, - and _: the NAME of shards/NAME. */
+bool cpv_column_name_is_plain(const char *name);
+
 /* The counting revision of one part; false if there is none. */
 bool cpv_column_find(const struct cpv_column *c, uint32_t part, uint32_t *revision);
 /* The same, those beyond too. */

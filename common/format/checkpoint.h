@@ -4,7 +4,7 @@
  * (one file, or shards with an index), PyTorch's zip form and its legacy form
  * (`.bin`, `.pt`, `.ckpt`), single or with an index.
  *
- *     open (a model's folder or a file)
+ *     open (a model's folder, a file, or an index that ends in .json)
  *     find, need, or at(0 .. count - 1)      views, valid until close
  *     rows_f32, or the bytes themselves; release after packing
  *     close

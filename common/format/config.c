@@ -429,7 +429,8 @@ static int assign(const struct cpv_opt_group *g, const struct cpv_opt *o,
         return cpv_opts_assign_list(g, o, NULL, 0, where, mem, err);
     if (is_null(node) && o->kind == CPV_OPT_TEXT) {
         *(const char **)((char *)g->into + o->offset) = NULL;
-        return CPV_OK;
+        /* The stage counts on a text where there is one by default. */
+        return o->fallback ? cpv_opts_assign(g, o, o->fallback, where, mem, err) : CPV_OK;
     }
     if (node->kind == CPV_NODE_SCALAR && (o->kind != CPV_OPT_LIST || !node->quoted))
         return cpv_opts_assign(g, o, node->text, where, mem, err);

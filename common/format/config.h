@@ -80,7 +80,8 @@ int cpv_config_fail(const cpv_config *c, const struct cpv_node *at, struct cpv_e
  * every top-level scalar and list that it has an option for. Other sections and other
  * top-level keys are not looked at: cpv_config_sections_check finds those that nobody
  * knows. An unknown key or a wrong value is CPV_E_USAGE with line, column and what was
- * expected. `null` unsets a text and empties a list. Strings are kept in `mem`.
+ * expected. `null` gives a text its default, if it has one, and empties a list. Strings
+ * are kept in `mem`.
  */
 CPV_MUST_CHECK int cpv_config_apply(const cpv_config *c,
                                     const struct cpv_program *program,

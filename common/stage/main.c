@@ -9,6 +9,7 @@
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
+#include "common/corpus/column.h"
 #include "common/corpus/settings.h"
 #include "common/format/config.h"
 #include "common/stage/internal.h"
@@ -111,14 +112,6 @@ static int find_config(struct life *l, struct cpv_err *err)
     return CPV_OK;
 }
 
-static bool name_is_plain(const char *name)
-{
-    size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                            "0123456789_-");
-
-    return n > 0 && n <= 64 && name[n] == '\0';
-}
-
 /* Without --name: the only one that the configuration has. */
 static int choose_instance(struct life *l, const cpv_config *config, struct cpv_err *err)
 {
@@ -138,7 +131,7 @@ static int choose_instance(struct life *l, const cpv_config *config, struct cpv_
         return cpv_fail(
             err, CPV_E_USAGE, "'--%s' is needed: the configuration has %s under '%s'",
             stage->instance, node && node->n ? "more than one" : "none", section);
-    if (!name_is_plain(*instance))
+    if (!cpv_column_name_is_plain(*instance))
         return cpv_fail(err, CPV_E_USAGE,
                         "'--%s': expected up to 64 letters, digits, - and _, got '%s'",
                         stage->instance, *instance);

@@ -54,6 +54,11 @@ struct fetch_settings {
     const char *user_agent, *user_agent_token, *contact, *proxy, *ca_file;
     bool allow_private, insecure_tls;
     const char *refetch;
+    /* img2dataset's, without a counterpart */
+    int foreign_word;
+    int64_t foreign_number;
+    const char *foreign_text;
+    bool wandb, exif;
 };
 
 extern const struct cpv_stage_group fetch_groups[];

@@ -60,6 +60,17 @@ static bool refetch_is_one(const char *word)
     return false;
 }
 
+/* What a pasted command line of img2dataset asks for and does not get. */
+static void say_what_is_ignored(const struct fetch *f)
+{
+    if (f->set->wandb)
+        cpv_log_warning(f->run->log, "--enable_wandb has no effect: statistics are in "
+                                     "the corpus, fetch/*.stats.json");
+    if (f->set->exif)
+        cpv_log_warning(f->run->log, "--extract_exif has no effect: the orientation is "
+                                     "applied, other tags are not kept");
+}
+
 static int fetch_open(struct cpv_run *run, struct cpv_err *err)
 {
     struct fetch *f = cpv_arena_calloc(run->mem, 1, sizeof *f);
@@ -77,6 +88,7 @@ static int fetch_open(struct cpv_run *run, struct cpv_err *err)
                         "'--refetch': expected transient, all or a status of a failure, "
                         "got '%s'",
                         f->set->refetch);
+    say_what_is_ignored(f);
     describe_image(f);
     f->key_digits = digits_for(f->set->rows_per_part);
     rc = fetch_source_open(&f->source, run, err);
@@ -84,7 +96,11 @@ static int fetch_open(struct cpv_run *run, struct cpv_err *err)
         return rc;
     run->n_parts = fetch_source_parts(f->source);
     if (run->n_parts == 0)
-        return cpv_fail(err, CPV_E_INPUT, "'%s': no rows in it", f->set->path);
+        return cpv_fail(err, CPV_E_INPUT,
+                        f->set->format == CPV_ROWS_FOLDER
+                            ? "'%s': no images in it; of tars the format is webdataset"
+                            : "'%s': no rows in it",
+                        f->set->path);
     cpv_progress_total(run->progress, fetch_source_rows(f->source));
     return CPV_OK;
 }

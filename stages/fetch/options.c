@@ -6,8 +6,63 @@
 #include "stages/fetch/fetch.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define AT(field) offsetof(struct fetch_settings, field)
+
+#define LOWER   "abcdefghijklmnopqrstuvwxyz"
+#define LETTERS LOWER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS  "0123456789"
+
+/* ---- checks ---- */
+
+/* [a-z]{2,8}(-[A-Za-z0-9]{1,8})*: it is part of a key of the sample's JSON. */
+static const char *check_language(const void *value)
+{
+    static const char WANTED[] = "a language such as en or pt-BR";
+    const char *s = value;
+    size_t n = strspn(s, LOWER);
+
+    if (n < 2 || n > 8 || strlen(s) > 32)
+        return WANTED;
+    for (s += n; *s == '-'; s += n) {
+        n = strspn(++s, LETTERS DIGITS);
+        if (n < 1 || n > 8)
+            return WANTED;
+    }
+    return *s ? WANTED : NULL;
+}
+
+static const char *check_hash(const void *value)
+{
+    const struct cpv_texts *t = value;
+
+    if (t->count == 0 ||
+        (t->count == 2 && *t->at[0] &&
+         (strcmp(t->at[1], "sha256") == 0 || strcmp(t->at[1], "md5") == 0)))
+        return NULL;
+    return "a column and its kind, sha256 or md5";
+}
+
+/* What goes into a header of every request must not begin another one. */
+static const char *check_header(const void *value)
+{
+    for (const unsigned char *s = value; *s; s++)
+        if (*s < 0x20 || *s == 0x7f)
+            return "a text without control characters";
+    return NULL;
+}
+
+/* Compared with what stands before a colon in X-Robots-Tag, and in robots.txt. */
+static const char *check_token(const void *value)
+{
+    const char *s = value;
+    size_t n = strspn(s, LETTERS DIGITS "_-.");
+
+    return n > 0 && s[n] == '\0' ? NULL : "a word of letters, digits, _, - and .";
+}
+
+/* ---- tables ---- */
 
 static const char *const formats[] = {"auto",  "tsv",   "csv",    "txt",
                                       "jsonl", "coco",  "folder", "webdataset",
@@ -73,7 +128,8 @@ static const struct cpv_opt input_options[] = {
      .fallback = "en",
      .arg = "L",
      .help = "Language of the captions: they are stored as captions-L.",
-     .flags = CPV_OPT_PINNED},
+     .flags = CPV_OPT_PINNED,
+     .check = check_language},
     {.name = "save-additional-columns",
      .key = "extra",
      .kind = CPV_OPT_LIST,
@@ -88,7 +144,8 @@ static const struct cpv_opt input_options[] = {
      .arg = "COLUMN,KIND",
      .help = "Column with the digest of the original file, and its kind (sha256 or md5); "
              "files that differ are failures.",
-     .flags = CPV_OPT_PINNED},
+     .flags = CPV_OPT_PINNED,
+     .check = check_hash},
     {.name = "header",
      .key = "header",
      .kind = CPV_OPT_CHOICE,
@@ -370,7 +427,8 @@ static const struct cpv_opt net_options[] = {
      .kind = CPV_OPT_TEXT,
      .offset = AT(user_agent),
      .arg = "TEXT",
-     .help = "Default: capivara-fetch/VERSION, and the contact if there is one."},
+     .help = "Default: capivara-fetch/VERSION, and the contact if there is one.",
+     .check = check_header},
     {.name = "user-agent-token",
      .key = "user_agent_token",
      .kind = CPV_OPT_TEXT,
@@ -378,14 +436,16 @@ static const struct cpv_opt net_options[] = {
      .arg = "WORD",
      .help = "Name under which X-Robots-Tag and robots.txt may address us. Default: "
              "capivara-fetch.",
-     .flags = CPV_OPT_PINNED},
+     .flags = CPV_OPT_PINNED,
+     .check = check_token},
     {.name = "contact",
      .key = "contact",
      .kind = CPV_OPT_TEXT,
      .offset = AT(contact),
      .arg = "URL",
      .help =
-         "Page or address that a server's operator can turn to; sent in the User-Agent."},
+         "Page or address that a server's operator can turn to; sent in the User-Agent.",
+     .check = check_header},
     {.name = "respect-optout",
      .key = "respect_optout",
      .kind = CPV_OPT_FLAG,
@@ -442,9 +502,57 @@ static const struct cpv_opt net_options[] = {
     {.kind = CPV_OPT_END},
 };
 
+/*
+ * What img2dataset's command lines have besides, so that they can be pasted. Where only
+ * one of its words is what we do, that one is taken and the others are refused; numbers
+ * that tune its processes mean nothing here.
+ */
+static const char *const only_webdataset[] = {"webdataset", NULL};
+static const char *const only_jpg[] = {"jpg", NULL};
+static const char *const only_sha256[] = {"sha256", NULL};
+static const char *const only_incremental[] = {"incremental", NULL};
+static const char *const only_five[] = {"5", NULL};
+static const char *const distributors[] = {"multiprocessing", NULL};
+
+#define FOREIGN_WORD(n, words)                                                           \
+    {                                                                                    \
+        .name = n, .kind = CPV_OPT_CHOICE, .offset = AT(foreign_word), .choices = words, \
+        .flags = CPV_OPT_HIDDEN                                                          \
+    }
+#define FOREIGN_NUMBER(n)                                                                \
+    {                                                                                    \
+        .name = n, .kind = CPV_OPT_INT, .offset = AT(foreign_number),                    \
+        .flags = CPV_OPT_HIDDEN                                                          \
+    }
+
+static const struct cpv_opt foreign_options[] = {
+    FOREIGN_WORD("output-format", only_webdataset),
+    FOREIGN_WORD("encode-format", only_jpg),
+    FOREIGN_WORD("compute-hash", only_sha256),
+    FOREIGN_WORD("incremental-mode", only_incremental),
+    FOREIGN_WORD("oom-shard-count", only_five),
+    FOREIGN_WORD("distributor", distributors),
+    FOREIGN_NUMBER("subjob-size"),
+    FOREIGN_NUMBER("max-shard-retry"),
+    {.name = "enable-wandb",
+     .kind = CPV_OPT_FLAG,
+     .offset = AT(wandb),
+     .flags = CPV_OPT_HIDDEN},
+    {.name = "wandb-project",
+     .kind = CPV_OPT_TEXT,
+     .offset = AT(foreign_text),
+     .flags = CPV_OPT_HIDDEN},
+    {.name = "extract-exif",
+     .kind = CPV_OPT_FLAG,
+     .offset = AT(exif),
+     .flags = CPV_OPT_HIDDEN},
+    {.kind = CPV_OPT_END},
+};
+
 const struct cpv_stage_group fetch_groups[] = {
     {"Input", "input", input_options},
     {"Images", NULL, image_options},
     {"Network", NULL, net_options},
+    {"Of img2dataset", NULL, foreign_options},
 };
 const size_t fetch_n_groups = sizeof fetch_groups / sizeof *fetch_groups;

@@ -33,23 +33,14 @@ struct fetch_source {
 
 /* ---- opening ---- */
 
-static int take_hash(fetch_source *s, const struct fetch_settings *set,
-                     struct cpv_err *err)
+/* A column and a kind, or nothing: the option's check has seen to it. */
+static void take_hash(fetch_source *s, const struct fetch_settings *set)
 {
     if (set->hash.count == 0)
-        return CPV_OK;
-    if (set->hash.count != 2)
-        return cpv_fail(err, CPV_E_USAGE, "'input.hash': expected a column and a kind");
+        return;
     s->params.hash_column = set->hash.at[0];
-    if (strcmp(set->hash.at[1], "sha256") == 0)
-        s->params.hash_kind = CPV_ROWS_HASH_SHA256;
-    else if (strcmp(set->hash.at[1], "md5") == 0)
-        s->params.hash_kind = CPV_ROWS_HASH_MD5;
-    else
-        return cpv_fail(err, CPV_E_USAGE,
-                        "'input.hash': expected sha256 or md5, got '%s'",
-                        set->hash.at[1]);
-    return CPV_OK;
+    s->params.hash_kind =
+        strcmp(set->hash.at[1], "sha256") == 0 ? CPV_ROWS_HASH_SHA256 : CPV_ROWS_HASH_MD5;
 }
 
 static bool plan_goes_on(void *payload, uint64_t rows, uint64_t bytes)
@@ -159,6 +150,18 @@ static int open_tars(fetch_source *s, struct cpv_run *run, struct cpv_err *err)
     return rc;
 }
 
+/* By name; of a pattern, by the first name that it stands for. */
+static int guess(struct cpv_run *run, const char *path, int *out, struct cpv_err *err)
+{
+    struct cpv_texts names = {0};
+    int rc = strchr(path, '{') ? cpv_brace_expand(path, TARS_MAX, run->mem, &names, err)
+                               : CPV_OK;
+
+    *out =
+        rc ? (int)CPV_ROWS_AUTO : (int)cpv_rows_guess(names.count ? names.at[0] : path);
+    return rc;
+}
+
 /* By name, or a folder; asked once, so that all who need it are of one opinion. */
 int fetch_settle(struct cpv_run *run, struct cpv_err *err)
 {
@@ -173,8 +176,10 @@ int fetch_settle(struct cpv_run *run, struct cpv_err *err)
     there = cpv_sys.stat(set->path, &st) == 0;
     if (!there && errno != ENOENT) /* which may be a pattern for tars */
         return cpv_fail_sys(err, errno, "cannot look at '%s'", set->path);
-    set->format = there && S_ISDIR(st.st_mode) ? (int)CPV_ROWS_FOLDER
-                                               : (int)cpv_rows_guess(set->path);
+    if (!there)
+        return guess(run, set->path, &set->format, err);
+    set->format =
+        S_ISDIR(st.st_mode) ? (int)CPV_ROWS_FOLDER : (int)cpv_rows_guess(set->path);
     return CPV_OK;
 }
 
@@ -198,10 +203,9 @@ int fetch_source_open(fetch_source **out, struct cpv_run *run, struct cpv_err *e
         .extra = set->extra,
         .header = (cpv_rows_header)set->header,
     };
-    rc = take_hash(s, set, err);
-    if (!rc)
-        rc = s->params.format == CPV_ROWS_WEBDATASET ? open_tars(s, run, err)
-                                                     : make_plan(s, run, err);
+    take_hash(s, set);
+    rc = s->params.format == CPV_ROWS_WEBDATASET ? open_tars(s, run, err)
+                                                 : make_plan(s, run, err);
     if (rc)
         fetch_source_close(&s);
     *out = s;

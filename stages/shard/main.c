@@ -9,6 +9,25 @@
 
 #define AT(field) offsetof(struct pack_settings, field)
 
+/* Names of columns, each once. */
+static const char *check_columns(const void *value)
+{
+    _Static_assert(PACK_COLUMNS_MAX == 64, "says the message");
+    static const char WANTED[] = "1 to 64 names of columns, each once";
+    const struct cpv_texts *names = value;
+
+    if (names->count == 0 || names->count > PACK_COLUMNS_MAX)
+        return WANTED;
+    for (size_t i = 0; i < names->count; i++) {
+        if (!*names->at[i])
+            return WANTED;
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(names->at[k], names->at[i]) == 0)
+                return WANTED;
+    }
+    return NULL;
+}
+
 static const struct cpv_opt options[] = {
     {.name = "columns",
      .key = "columns",
@@ -17,7 +36,8 @@ static const struct cpv_opt options[] = {
      .fallback = "fetch",
      .arg = "NAMES",
      .help = "Columns to merge; the first one leads. A sample must be in all of them.",
-     .flags = CPV_OPT_PINNED},
+     .flags = CPV_OPT_PINNED,
+     .check = check_columns},
     {.name = "samples-per-shard",
      .key = "samples_per_shard",
      .kind = CPV_OPT_INT,
@@ -174,7 +194,6 @@ int main(int argc, char **argv)
         .n_groups = 1,
         .settings_size = sizeof(struct pack_settings),
         .uses_seed = true,
-        .settle = pack_settle,
         .open = pack_open,
         .inputs = pack_inputs,
         .work = pack_work,

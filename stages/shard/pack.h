@@ -55,9 +55,6 @@ struct pack {
     struct cpv_err first_err;
 };
 
-/* Are the configured columns names that can be merged? Looks at no file. */
-CPV_MUST_CHECK int pack_settle(struct cpv_run *run, struct cpv_err *err);
-
 /* Names and digests of the configured columns. CPV_E_ABSENT if one has no parts. */
 CPV_MUST_CHECK int pack_find_columns(struct pack *p, struct cpv_err *err);
 

@@ -54,22 +54,6 @@ static int digest_column(struct pack *p, struct pack_column *c, struct cpv_err *
     return rc;
 }
 
-int pack_settle(struct cpv_run *run, struct cpv_err *err)
-{
-    const struct cpv_texts *names =
-        &((const struct pack_settings *)run->settings)->columns;
-
-    if (names->count == 0 || names->count > PACK_COLUMNS_MAX)
-        return cpv_fail(err, CPV_E_USAGE, "'columns': expected 1 to %d names",
-                        PACK_COLUMNS_MAX);
-    for (size_t i = 1; i < names->count; i++)
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(names->at[k], names->at[i]) == 0)
-                return cpv_fail(err, CPV_E_USAGE, "'columns': '%s' stands there twice",
-                                names->at[i]);
-    return CPV_OK;
-}
-
 int pack_find_columns(struct pack *p, struct cpv_err *err)
 {
     const struct cpv_texts *names = &p->set->columns;

@@ -219,6 +219,10 @@ say "many tars by braces, each a part; one key twice is one sample"
 cp tars/gnu.tar tars/b0.tar
 cp tars/pax.tar tars/b1.tar
 tar --format=gnu -rf tars/b1.tar -C folder 00.txt
+ask words 'tars/{b0.tar,b1.tar}'
+equal parts "$(records words | wc -l)" 2
+fetch 65 --corpus folder.of.tars --input tars
+has err "'tars': no images in it; of tars the format is webdataset"
 ask braces 'tars/b{0..1}.tar'
 equal parts "$(records braces | wc -l)" 2
 equal samples "$(samples braces)" 40

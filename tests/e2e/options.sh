@@ -34,6 +34,19 @@ unpack i2d i2d.out
 equal "key of the last" "$(basename "$(ls i2d.out/*.json | tail -n 1)")" 000011.json
 has i2d/fetch/settings.yaml "fetch.directives: [noai, noindex]"
 has i2d/fetch/settings.yaml "fetch.skip_reencode: true"
+# The one of its README, with what has no counterpart here.
+fetch 0 --url_list a.tsv --input_format "tsv" --url_col "url" --caption_col "caption" \
+    --output_format webdataset --output_folder i2d.readme --processes_count 16 \
+    --thread_count 64 --image_size 256 --enable_wandb True --allow_private --per_host_rate 0
+has err "--enable_wandb has no effect"
+wants i2d.readme ok 12
+fetch 0 --url_list a.tsv --output_folder i2d.readme --input_format tsv --url_col url --caption_col caption \
+    --encode_format=jpg --compute_hash=sha256 --incremental_mode=incremental \
+    --oom_shard_count=5 --distributor=multiprocessing --subjob_size=1000 \
+    --max_shard_retry=1 --enable_wandb=False --wandb_project=x --extract_exif=False
+[ ! -s err ] || fail "something is said: $(cat err)"
+bad 2 "'--output_format': expected webdataset, got 'files'" $F --url_list a.tsv \
+    --output_folder i2d.readme --output_format files
 
 say "--print-config, and its output as --config"
 run 0 $F --corpus c "${listed[@]}" --image-size 99 --set fetch.max_area=1e6 \
@@ -48,6 +61,11 @@ run 0 $F --config one.yaml --set fetch.image_size=77 --print-config
 has said 'image_size: 77'
 run 0 $F --config one.yaml --set fetch.image_size=77 --image-size 55 --print-config
 has said 'image_size: 55'
+
+say "null is the default"
+printf 'corpus: c\ninput: {path: a.tsv, language: null, format: tsv}\n' >null.yaml
+run 0 $F --config null.yaml --print-config
+has said 'language: en'
 
 say "paths of a configuration start from its folder"
 mkdir conf
@@ -82,7 +100,7 @@ printf 'fetch:\n  image_size: &a 3\n' >x.yaml
 bad 2 "'x.yaml' line 2" $F --config x.yaml
 bad 74 "'none.yaml'" $F --config none.yaml
 bad 2 "'--parts'" $F --corpus c "${listed[@]}" --parts 1-
-bad 2 "input.hash" $F --corpus c "${listed[@]}" --verify-hash url
+bad 2 "'--verify-hash': expected a column and its kind" $F --corpus c "${listed[@]}" --verify-hash url
 bad 2 "sha256 or md5" $F --corpus c "${listed[@]}" --verify-hash url,crc
 
 say "--dry-run says what would be done, and writes nothing"

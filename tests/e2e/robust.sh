@@ -344,8 +344,8 @@ done
 
 say "a column that is named twice"
 pack 2 twice double --columns fetch,fetch
-one_line "'columns': 'fetch' stands there twice"
+one_line "'--columns': expected 1 to 64 names of columns, each once, got 'fetch, fetch'"
 printf 'shard:\n  double: {columns: [fetch, fetch]}\n' >double.yaml
 pack 2 twice double --config double.yaml
-one_line "'columns': 'fetch' stands there twice"
+one_line "'double.yaml' line 2 column 12: 'shard.double.columns': expected"
 [ ! -e twice/shards/double ] || fail "it made $(find twice/shards/double)"

@@ -46,8 +46,8 @@ extern "C" {
  * tail_rows[j - prefix]. Either part may be empty, its pointers then NULL.
  */
 struct cpv_attention {
-    size_t nq, nkv, dh; /* nkv in 1..INT32_MAX, dh in 1..CPV_ATTENTION_DH_MAX */
-    bool causal;        /* query i sees rows 0..nkv - nq + i only; nkv >= nq */
+    size_t nq, nkv, dh; /* nkv at most INT32_MAX, dh in 1..CPV_ATTENTION_DH_MAX */
+    bool causal;        /* query i sees rows 0..nkv - nq + i only */
     float scale;
     const float *q; /* [nq, dh] */
     size_t q_stride;
@@ -63,6 +63,19 @@ struct cpv_attention {
     size_t lse_stride;
 };
 
+/*
+ * Backward of one such head, of which prefix = nkv and `out` and `lse` are those of
+ * forward. Gradients of the inputs are added to; NULL: not wanted.
+ */
+struct cpv_attention_grad {
+    const float *dout; /* [nq, dh] */
+    size_t dout_stride;
+    float *dq; /* [nq, dh] */
+    size_t dq_stride;
+    float *dk, *dv; /* [nkv, dh] */
+    size_t dkv_stride;
+};
+
 struct cpv_kernels {
     cpv_isa isa;
     int width;                    /* floats in a vector */
@@ -73,12 +86,20 @@ struct cpv_kernels {
     /*
      * A row of `out` depends on its query, the rows of k and v that it sees, and whether
      * the sequence has fewer than 4 queries; on nothing else, to the bit: not on where k
-     * and v lie, nor on other queries. Rows that a query does not see may hold anything.
+     * and v lie, nor on other queries. Rows that a query does not see may hold anything;
+     * one that sees none gives zeros, and -Inf as lse.
      * `scratch`: attention_scratch floats, whose content means nothing before or after.
      */
     void (*attention)(const struct cpv_attention *a, float *scratch);
     /* Grows with each argument: what is right for the largest serves all. */
     size_t (*attention_scratch)(size_t nq, size_t nkv, size_t dh);
+    /*
+     * kernels/attention_back.c. Sums over queries run in their order. `scratch` as above,
+     * attention_dx_scratch floats: some 2 nq nkv.
+     */
+    void (*attention_dx)(const struct cpv_attention *a,
+                         const struct cpv_attention_grad *g, float *scratch);
+    size_t (*attention_dx_scratch)(size_t nq, size_t nkv, size_t dh);
 
     /* --- element by element: kernels/elementwise.c; all of them in place too --- */
 
@@ -92,6 +113,9 @@ struct cpv_kernels {
     void (*scale)(float *out, const float *in, float by, size_t n);
     /* The formulas are those of kernels/vec_math.h. */
     void (*unary)(cpv_unary_kind kind, float *out, const float *in, size_t n);
+    /* dx[i] = dy[i] * the slope at x[i]; dx may be dy or x. See kernels/vec_act.h. */
+    void (*unary_dx)(cpv_unary_kind kind, float *dx, const float *dy, const float *x,
+                     size_t n);
 
     /* --- from tables and images: kernels/gather.c --- */
 

@@ -44,6 +44,29 @@ END
 expect 2 "capivara-shard: error: 'bad.yaml' line 5 column 5: *shuffle*" capivara run bad.yaml
 echo 'shard: [train]' >>bad.yaml
 expect 2 "capivara run: error: 'bad.yaml' line 6 column 1: *" capivara run bad.yaml
+cat >bad.yaml <<END
+corpus: out
+input: {path: photos}
+shard:
+  one: {}
+  tr/ain: {}
+END
+expect 2 "capivara run: error: 'bad.yaml' line 5 column 3: *up to 64 letters*'tr/ain'" capivara run bad.yaml
+for columns in '[]' '[fetch, fetch]' 'null'; do
+    printf 'corpus: out\ninput: {path: photos}\nshard:\n  one:\n    columns: %s\n' "$columns" >bad.yaml
+    expect 2 "capivara-shard: error: 'bad.yaml' line 5 column 5: 'shard.one.columns': expected 1 to 64 *" \
+        capivara run bad.yaml
+done
+# Nobody would ever make it, so "run again" would be no help.
+printf 'corpus: out\ninput: {path: photos}\nshard:\n  one:\n    columns: [fetch, caption]\n' >bad.yaml
+expect 2 "capivara run: error: 'bad.yaml' line 5 column 22: no stage *'caption'*" capivara run bad.yaml
+for wrong in 'hash: [sum, crc]' 'language: "a b"' 'language: e' 'language: en-'; do
+    printf 'corpus: out\ninput:\n  path: photos\n  %s\n' "$wrong" >bad.yaml
+    expect 2 "capivara-fetch: error: 'bad.yaml' line 4 column 3: 'input.${wrong%%:*}': expected a *" \
+        capivara run bad.yaml
+done
+printf 'corpus: out\ninput: {path: photos}\nfetch:\n  user_agent: "a\\r\\nb: c"\n' >bad.yaml
+expect 2 "capivara-fetch: error: 'bad.yaml' line 4 column 3: *control*" capivara run bad.yaml
 printf 'input: {path: photos}\n' >bad.yaml
 expect 2 "capivara run: error: 'bad.yaml' has no key 'corpus'*" capivara run bad.yaml
 printf 'corpus: out\ninput: {path: photos}\n' >good.yaml

@@ -37,3 +37,16 @@ rm out/index.sqlite
 mkdir out/index.sqlite
 capivara status out 2>/dev/null >text
 has text '25'
+
+# Without a configuration the stage cannot be asked; how many parts there are it has said.
+capivara-fetch --corpus alone --input photos --input-format folder --rows-per-part 10 \
+    --parts 1 --quiet
+capivara status alone >text
+has text '1/3'
+capivara status alone --format json >json
+has json '"parts_committed":1,"parts":3,"parts_left":null'
+if grep -q '"eta_s":null' json; then fail "no time left: $(cat json)"; fi
+capivara-fetch --corpus alone --input photos --input-format folder --rows-per-part 10 --quiet
+capivara status alone >text
+has text '3/3'
+has text 'done'

@@ -524,6 +524,56 @@ static void built_in_questions(void **state)
     cpv_buf_release(&b);
 }
 
+static const char *check_word(const void *value)
+{
+    return strcmp(value, "good") == 0 ? NULL : "the word good";
+}
+
+static const char *check_pair(const void *value)
+{
+    return ((const struct cpv_texts *)value)->count == 2 ? NULL : "a pair";
+}
+
+/* In every way in which a value comes; what is refused leaves the field as it was. */
+static void checks_of_the_options_own(void **state)
+{
+    static const struct cpv_opt opts[] = {{.key = "word",
+                                           .kind = CPV_OPT_TEXT,
+                                           .offset = AT(format),
+                                           .fallback = "good",
+                                           .check = check_word},
+                                          {.key = "pair",
+                                           .kind = CPV_OPT_LIST,
+                                           .offset = AT(captions),
+                                           .fallback = "a,b",
+                                           .check = check_pair},
+                                          {.kind = CPV_OPT_END}};
+    static const char *const three[] = {"x", "y", "z"};
+    struct world *w = *state;
+    struct cpv_opt_group *g = &w->groups[1];
+
+    g->opts = opts;
+    w->program.n_groups = 2;
+    assert_int_equal(cpv_opts_defaults(&w->program, w->mem, &w->err), 0);
+    assert_int_equal(cpv_opts_assign(g, &opts[0], "bad", "'x'", w->mem, &w->err),
+                     CPV_E_USAGE);
+    assert_string_equal(w->err.text, "'x': expected the word good, got 'bad'");
+    assert_string_equal(w->f.format, "good");
+    assert_int_equal(cpv_opts_assign(g, &opts[1], "c", "'x'", w->mem, &w->err),
+                     CPV_E_USAGE);
+    assert_string_equal(w->err.text, "'x': expected a pair, got 'c'");
+    assert_int_equal(cpv_opts_assign_list(g, &opts[1], three, 3, "'x'", w->mem, &w->err),
+                     CPV_E_USAGE);
+    assert_string_equal(w->err.text, "'x': expected a pair, got 'x, y, z'");
+    assert_int_equal(cpv_opts_assign_list(g, &opts[1], NULL, 0, "'x'", w->mem, &w->err),
+                     CPV_E_USAGE);
+    assert_string_equal(w->err.text, "'x': expected a pair, got ''");
+    list_is(&w->f.captions, "<a><b>");
+    assert_int_equal(cpv_opts_assign_list(g, &opts[1], three, 2, "'x'", w->mem, &w->err),
+                     0);
+    list_is(&w->f.captions, "<x><y>");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -544,6 +594,7 @@ int main(void)
         TEST(texts_are_quoted_where_yaml_needs_it),
         TEST(values_of_the_other_kinds),
         TEST(built_in_questions),
+        TEST(checks_of_the_options_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

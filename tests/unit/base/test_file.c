@@ -230,6 +230,31 @@ static void large_files_come_whole(void **state)
     assert_int_equal(fd, -1);
 }
 
+static void a_mapped_file_has_its_bytes(void **state)
+{
+    struct cpv_err err;
+    struct cpv_bytes map = {(const uint8_t *)"x", 1};
+
+    (void)state;
+    write_file("mapped", "all of it");
+    assert_ok(cpv_file_map(&map, "mapped", &err));
+    assert_int_equal(map.size, 9);
+    assert_memory_equal(map.data, "all of it", 9);
+    cpv_file_map_drop(map); /* less than a page: nothing happens */
+    cpv_file_map_drop(cpv_bytes_of(map.data, 1 << 12));
+    assert_memory_equal(map.data, "all of it", 9);
+    cpv_file_unmap(&map);
+    assert_null(map.data);
+    cpv_file_unmap(&map);
+    write_file("nothing", "");
+    assert_ok(cpv_file_map(&map, "nothing", &err));
+    assert_int_equal(map.size, 0);
+    cpv_file_unmap(&map);
+    assert_int_equal(cpv_file_map(&map, "missing", &err), CPV_E_ABSENT);
+    assert_int_equal(cpv_file_map(&map, ".", &err), CPV_E_INPUT);
+    assert_string_equal(err.text, "'.': not a regular file");
+}
+
 static void folders_are_made_with_their_parents(void **state)
 {
     struct cpv_err err;
@@ -279,6 +304,35 @@ static void a_lock_excludes_until_closed(void **state)
     cpv_file_close(&two);
 }
 
+static void link_is(const char *path, const char *target)
+{
+    char now[64] = "";
+
+    assert_true(readlink(path, now, sizeof now - 1) > 0);
+    assert_string_equal(now, target);
+}
+
+static void a_link_replaces_what_is_there(void **state)
+{
+    struct cpv_err err;
+
+    (void)state;
+    assert_int_equal(shell("rm -rf links && mkdir links && echo x >links/file"), 0);
+    assert_ok(cpv_file_link("../a", "links/new", &err));
+    link_is("links/new", "../a");
+    assert_ok(cpv_file_link("../a", "links/new", &err));
+    assert_ok(cpv_file_link("../b", "links/new", &err));
+    link_is("links/new", "../b");
+    assert_ok(cpv_file_link("c", "links/file", &err));
+    link_is("links/file", "c");
+    /* What a dead process left in between does not matter. */
+    assert_int_equal(symlink("old", "links/.file.tmp"), 0);
+    assert_ok(cpv_file_link("d", "links/file", &err));
+    link_is("links/file", "d");
+    assert_int_equal(shell("test \"$(ls -A links)\" = 'file\nnew'"), 0);
+    assert_int_equal(cpv_file_link("a", "none/x", &err), CPV_E_ABSENT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,9 +347,11 @@ int main(void)
         cmocka_unit_test(a_missing_folder_is_absent),
         cmocka_unit_test(reading_has_a_limit),
         cmocka_unit_test(large_files_come_whole),
+        cmocka_unit_test(a_mapped_file_has_its_bytes),
         cmocka_unit_test(folders_are_made_with_their_parents),
         cmocka_unit_test(replacing_is_whole_too),
         cmocka_unit_test(a_lock_excludes_until_closed),
+        cmocka_unit_test(a_link_replaces_what_is_there),
     };
 
     return cmocka_run_group_tests(tests, enter_scratch, leave_scratch);

@@ -45,6 +45,21 @@ static void sha256_in_pieces_and_again(void **state)
 }
 
 /* RFC 1321. */
+/* `printf hello | git hash-object --stdin`, and of nothing */
+static void git_blob_known_answers(void **state)
+{
+    uint8_t d[20];
+    char hex[41];
+
+    (void)state;
+    cpv_git_blob_of(d, cpv_bytes_str("hello"));
+    cpv_hex(hex, d, sizeof d);
+    assert_string_equal(hex, "b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0");
+    cpv_git_blob_of(d, cpv_bytes_of(NULL, 0));
+    cpv_hex(hex, d, sizeof d);
+    assert_string_equal(hex, "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391");
+}
+
 static void md5_known_answers(void **state)
 {
     uint8_t d[16];
@@ -115,6 +130,7 @@ int main(void)
         cmocka_unit_test(sha256_known_answers),
         cmocka_unit_test(sha256_in_pieces_and_again),
         cmocka_unit_test(md5_known_answers),
+        cmocka_unit_test(git_blob_known_answers),
         cmocka_unit_test(xxh64_known_answers),
         cmocka_unit_test(crc32c_known_answers),
         cmocka_unit_test(crc32c_of_any_length_and_in_pieces),

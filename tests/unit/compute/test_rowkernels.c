@@ -24,7 +24,16 @@ enum { SIZES = sizeof sizes / sizeof *sizes };
 
 /* --- LayerNorm --- */
 
-enum { PLAIN, OFF_BY_A_THOUSAND, OFF_BY_A_MILLION, TINY, HUGE_ONES, CONSTANT, KINDS };
+enum {
+    PLAIN,
+    OFF_BY_A_THOUSAND,
+    OFF_BY_A_MILLION,
+    TINY,
+    HUGE_ONES,
+    CONSTANT,
+    CONSTANT_AND_HUGE,
+    KINDS
+};
 
 static float of_kind(int kind, size_t i)
 {
@@ -41,6 +50,8 @@ static float of_kind(int kind, size_t i)
         return 1e16f * x;
     case CONSTANT:
         return 12345.678f;
+    case CONSTANT_AND_HUGE:
+        return 3.3333e9f;
     default:
         return x;
     }

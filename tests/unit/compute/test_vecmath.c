@@ -222,12 +222,71 @@ static void no_place_in_a_row_is_special(void **state)
     }
 }
 
+/* By differences of the exact function in double; at 0 relu has the slope 0. */
+static void slopes_are_those_of_the_functions(void **state)
+{
+    float x[801], dy[801], dx[801];
+
+    (void)state;
+    for (int i = 0; i <= 800; i++) {
+        x[i] = (float)(i - 400) / 20;
+        dy[i] = i % 2 ? 1 : -2.5f;
+    }
+    for (int isa = 0; isa < CPV_ISA_COUNT; isa++) {
+        const struct cpv_kernels *k = cpv_kernels_of(isa);
+
+        for (int kind = 0; k && kind < CPV_UNARY_COUNT; kind++) {
+            k->unary_dx(kind, dx, dy, x, 801);
+            for (int i = 0; i <= 800; i++) {
+                double h = 1e-5;
+                double slope = (exact(kind, x[i] + h) - exact(kind, x[i] - h)) / (2 * h);
+                double tol = kind == CPV_EXP ? 1e-6 * slope + 1e-9 : 1e-6;
+
+                if (kind == CPV_RELU && x[i] == 0)
+                    slope = 0;
+                if (!(fabs(dx[i] - dy[i] * slope) <= 2.5 * tol))
+                    fail_msg("%s, slope of %s at %g: %.9g, expected %.9g",
+                             cpv_isa_name(isa), names[kind], x[i], dx[i] / dy[i], slope);
+            }
+            k->unary_dx(kind, x, dy, x, 801);
+            assert_memory_equal(x, dx, sizeof x);
+            for (int i = 0; i <= 800; i++)
+                x[i] = (float)(i - 400) / 20;
+        }
+    }
+}
+
+static void slopes_far_out_are_limits(void **state)
+{
+    static const float far[] = {150, 1e4f, 1e20f, 3e38f, INFINITY};
+
+    (void)state;
+    for (int isa = 0; isa < CPV_ISA_COUNT; isa++) {
+        const struct cpv_kernels *k = cpv_kernels_of(isa);
+
+        for (int kind = 0; k && kind < CPV_UNARY_COUNT; kind++)
+            for (size_t i = 0; i < sizeof far / sizeof *far; i++) {
+                float one = 1, x = far[i], minus = -far[i], none = NAN, dx;
+                float up = kind == CPV_EXP ? INFINITY : kind != CPV_TANH;
+
+                k->unary_dx(kind, &dx, &one, &x, 1);
+                assert_true(dx == up);
+                k->unary_dx(kind, &dx, &one, &minus, 1);
+                assert_true(kind == CPV_IDENTITY ? dx == 1 : fabsf(dx) <= 1e-30f);
+                k->unary_dx(kind, &dx, &one, &none, 1);
+                assert_true(kind == CPV_IDENTITY || isnan(dx));
+            }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_level_keeps_its_bounds),
         cmocka_unit_test(the_seams_hold),
         cmocka_unit_test(infinities_and_nan_are_as_the_closed_form),
+        cmocka_unit_test(slopes_are_those_of_the_functions),
+        cmocka_unit_test(slopes_far_out_are_limits),
         cmocka_unit_test(no_place_in_a_row_is_special),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -179,6 +179,41 @@ static void rows_are_those_of_the_whole(void **state)
     cpv_checkpoint_close(&c);
 }
 
+/* Five dimensions, none of which stands where the file has it. */
+static void any_strides_are_honoured(void **state)
+{
+    float all[2 * 3 * 4 * 2 * 3], got[2 * 3 * 4 * 2 * 3], *to = got;
+    struct cpv_ckpt_tensor t = {.name = "s",
+                                .dtype = CPV_CKPT_F32,
+                                .rank = 5,
+                                .dim = {2, 3, 4, 2, 3},
+                                .stride = {3, 24, 6, 72, 1},
+                                .elements = 144,
+                                .data = (const uint8_t *)all};
+    struct cpv_err err = {0};
+    uint64_t i[5];
+
+    (void)state;
+    for (int k = 0; k < 144; k++)
+        all[k] = (float)k;
+    for (int last = 0; last < 2; last++) {
+        assert_ok(cpv_checkpoint_rows_f32(&t, 0, 2, got, &err));
+        for (to = got, i[0] = 0; i[0] < t.dim[0]; i[0]++)
+            for (i[1] = 0; i[1] < t.dim[1]; i[1]++)
+                for (i[2] = 0; i[2] < t.dim[2]; i[2]++)
+                    for (i[3] = 0; i[3] < t.dim[3]; i[3]++)
+                        for (i[4] = 0; i[4] < t.dim[4]; i[4]++) {
+                            uint64_t at = 0;
+
+                            for (int k = 0; k < 5; k++)
+                                at += i[k] * t.stride[k];
+                            assert_true(*to++ == all[at]);
+                        }
+        t.stride[0] = 1; /* and with gaps in the last one */
+        t.stride[4] = 2;
+    }
+}
+
 /* All 65,536 halves, against arithmetic in double, at an odd address. */
 static void every_half_is_widened_exactly(void **state)
 {
@@ -409,6 +444,9 @@ static void a_bad_index_is_named(void **state)
     assert_refused("i", CPV_E_INPUT, "two tensors are named 'a.bias'");
     (void)make_text(name, "{\"weight_map\": {\"a.bias\": \"one\", \"c\": \"one\"}}");
     assert_refused("i", CPV_E_INPUT, "tensor 'c' should be in 'one', which lacks it");
+    copy_to("all.safetensors", "i/three");
+    (void)make_text(name, "{\"weight_map\": {\"a.bias\": \"three\", \"half\": \"one\"}}");
+    assert_refused("i", CPV_E_INPUT, "tensor 'a.bias' should be in 'three', which lacks");
     (void)make_text(name, "{\"weight_map\": {\"a\": \"../i/one\"}}");
     assert_refused("i", CPV_E_INPUT,
                    "weight_map 'a': expected the name of a file beside");
@@ -505,6 +543,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_others_wrote_is_read_as_it_was_meant),
         cmocka_unit_test(rows_are_those_of_the_whole),
+        cmocka_unit_test(any_strides_are_honoured),
         cmocka_unit_test(every_half_is_widened_exactly),
         cmocka_unit_test(what_the_state_dict_needs_is_refused_by_name),
         cmocka_unit_test(a_file_cut_anywhere_is_one_clear_line),

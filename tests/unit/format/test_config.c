@@ -122,10 +122,13 @@ static void settings_arrive(void **state)
     assert_string_equal(w.s.url, "URL");
     assert_int_equal(w.s.captions.count, 2);
     assert_string_equal(w.s.captions.at[1], "1, 2");
-    assert_ok(
-        apply(&w, "fetch: {aspect: .inf, agent: null}\ninput: {captions: null}\n", &err));
+    assert_ok(apply(&w,
+                    "fetch: {aspect: .inf, agent: null}\n"
+                    "input: {captions: null, url: null}\n",
+                    &err));
     assert_true(w.s.aspect > 1e300);
-    assert_null(w.s.agent);
+    assert_string_equal(w.s.agent, "capivara"); /* null: the default, if there is one */
+    assert_null(w.s.url);
     assert_int_equal(w.s.captions.count, 0);
     assert_ok(apply(&w, "fetch: {agent: \"null\"}\ninput: {captions: \"a, b\"}\n", &err));
     assert_string_equal(w.s.agent, "null");

@@ -258,6 +258,8 @@ static void the_memo_gives_the_same_value_again(void **state)
     assert_ptr_equal(v->list.at[0], v->list.at[1]);
     GOOD(v, "]\x94K\1\x94h\0h\1\x86\x86\x86.");
     assert_int_equal(v->list.count, 2);
+    GOOD(v, "]q\0q\0K\1\x94h\0h\1\x86\x86\x86."); /* as many as there are */
+    assert_int(v->list.at[1]->list.at[1]->list.at[1], 1);
     GOOD(v, "]q\0h\0a."); /* a list in itself */
     assert_ptr_equal(v->list.at[0], v);
     GOOD(v, "K\1"
@@ -351,7 +353,7 @@ static void names_in_messages_are_harmless(void **state)
     (void)state;
     GOOD(v, "co\r\x1B[2Js\n\xFF'\n.");
     assert_string_equal(cpv_pickle_describe(v).text, "global 'o??[2Js.?\?'");
-    cpv_buf_str(&b, "cm\n");
+    cpv_buf_str(&b, "cm\nx");
     for (int i = 0; i < 1000; i++)
         cpv_buf_str(&b, "\xC3\xA9"); /* cut between characters */
     cpv_buf_str(&b, "\n.");

@@ -453,6 +453,7 @@ static void a_folder_is_sorted_and_has_captions_beside(void **state)
     (void)make_text("photos/.hidden/x.jpg", "");
     (void)make_text("photos/notes.md", "");
     (void)make_text("photos/jpg", "");
+    (void)make_text("photos/phone.HEIC", ""); /* to be counted as unsupported */
     assert_int_equal(symlink("b.png", "photos/link.webp"), 0);
     assert_int_equal(symlink("nowhere", "photos/dangling.jpg"), 0);
     assert_int_equal(symlink("..", "photos/b/round.jpg"), 0);
@@ -460,7 +461,8 @@ static void a_folder_is_sorted_and_has_captions_beside(void **state)
     expect(&p, "0@0 file=B.jpeg\n"
                "1@0 file=b.png [one|two words]\n"
                "2@0 file=b/2.JPG\n"
-               "3@0 file=link.webp\n");
+               "3@0 file=link.webp\n"
+               "4@0 file=phone.HEIC\n");
 }
 
 /* ---- formats and whole files ---- */

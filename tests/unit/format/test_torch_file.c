@@ -101,6 +101,11 @@ static void tensors_share_a_storage(void **state)
     assert_ok(cpv_checkpoint_rows_f32(b, 0, 2, got, &err));
     assert_true(got[0] == 1 && got[1] == 4 && got[2] == 2 && got[3] == 5);
     finish(&r);
+    READ(&r, BEGIN NAME("a") TENSOR(SIX, "K\0", ")", ")") NAME("b")
+                 TENSOR(SIX, "K\1", ")", ")") END);
+    assert_int_equal(r.list.count, 2);
+    assert_false(cpv_checkpoint_tied(&r.list.at[0], &r.list.at[1]));
+    finish(&r);
 }
 
 static void parameters_and_old_forms_are_looked_through(void **state)
@@ -161,6 +166,11 @@ static void an_unlisted_global_matters_only_where_it_is_needed(void **state)
     BAD("\x80\2N.", "expected a dict of tensors, found None");
     BAD(BEGIN NAME("a") "ctorch._utils\n_rebuild_parameter\n(cos\nsystem\n)RtR" END,
         "would have to be made by global 'os.system'");
+    BAD(BEGIN NAME("a") "cmy\nwrap\n(" GOOD HOOKS "tR" END,
+        "tensor 'a' would have to be made by global 'my.wrap'");
+    BAD(BEGIN NAME("a") "cmy\nwrap\n(ctorch._utils\n_rebuild_tensor_v2\nN(" SIX
+                        "K\0K\6\x85K\1\x85" HOOKS "t}tR" END,
+        "tensor 'a' would have to be made by global 'my.wrap'");
     BAD(BEGIN NAME("a") "ctorch._utils\n_rebuild_parameter\n(NtR" END,
         "would have to be made by global 'torch._utils._rebuild_parameter'");
     BAD(BEGIN NAME("a") "ctorch._utils\n_rebuild_tensor_v3\n(" SIX "tR" END,

@@ -183,6 +183,13 @@ static void entries_that_share_bytes_or_names_are_refused(void **state)
     make_zip(&b, twice, 2, false);
     assert_refused(&b, "'t' entry 'a': the name occurs twice");
     cpv_buf_release(&b);
+    /* The first one's data ends inside the second's header. */
+    twice[1].name = "b";
+    make_zip(&b, twice, 2, false);
+    put_u32(&b, directory_of(&b) + 20, 2);
+    put_u32(&b, directory_of(&b) + 24, 2);
+    assert_refused(&b, "'t' entry 'b': overlaps the one before it");
+    cpv_buf_release(&b);
     /* Two records of the directory for one local header. */
     make_zip(&b, hidden + 1, 1, false);
     at = (uint32_t)directory_of(&b);

@@ -191,10 +191,14 @@ static void pack_v(const struct cpv_attention *a, size_t columns, float *panels)
     }
 }
 
-/* --- softmax of a row of scores, in place, without the division: gives the sum --- */
+/*
+ * Softmax of a row of scores, in place, without the division: gives the sum to divide by;
+ * where nothing is seen, something that makes 0 of a sum of nothing.
+ */
 
-static inline float weigh(float *s, size_t n, float *largest)
+static inline float weigh(float *s, size_t n, float *lse)
 {
+    float largest;
     vf m0 = v_set1(-INFINITY), m1 = m0, s0 = {0}, s1 = s0;
     size_t k = 0;
 
@@ -204,9 +208,9 @@ static inline float weigh(float *s, size_t n, float *largest)
     }
     for (; k < n; k += VW)
         m0 = v_max(v_load_upto(s, k, n, -INFINITY), m0);
-    *largest = v_largest(v_max(m0, m1));
+    largest = v_largest(v_max(m0, m1));
     for (k = 0; n - k >= 2 * VW; k += 2 * VW) {
-        vf a = v_exp(v_load(s + k) - *largest), b = v_exp(v_load(s + k + VW) - *largest);
+        vf a = v_exp(v_load(s + k) - largest), b = v_exp(v_load(s + k + VW) - largest);
 
         v_store(s + k, a);
         v_store(s + k + VW, b);
@@ -214,17 +218,22 @@ static inline float weigh(float *s, size_t n, float *largest)
         s1 += b;
     }
     for (; k < n; k += VW) {
-        vf a = v_exp(v_load_upto(s, k, n, -INFINITY) - *largest);
+        vf a = v_exp(v_load_upto(s, k, n, -INFINITY) - largest);
 
         v_store_upto(s, a, k, n);
         s0 += a;
     }
-    return v_sum(s0 + s1);
+    s0 += s1;
+    if (lse)
+        *lse = largest + logf(v_sum(s0));
+    return n ? v_sum(s0) : 1;
 }
 
 static inline size_t seen_by(const struct cpv_attention *a, size_t i)
 {
-    return a->causal ? a->nkv - a->nq + i + 1 : a->nkv;
+    size_t last = a->nkv + i + 1;
+
+    return !a->causal ? a->nkv : last > a->nq ? last - a->nq : 0;
 }
 
 /* --- few queries --- */
@@ -287,12 +296,10 @@ static void direct(const struct cpv_attention *a, float *scores)
 {
     for (size_t i = 0; i < a->nq; i++) {
         size_t seen = seen_by(a, i);
-        float *out = a->out + i * a->out_stride, largest, sum;
+        float *out = a->out + i * a->out_stride, sum;
 
         score(a, a->q + i * a->q_stride, seen, scores);
-        sum = weigh(scores, seen, &largest);
-        if (a->lse)
-            a->lse[i * a->lse_stride] = largest + logf(sum);
+        sum = weigh(scores, seen, a->lse ? a->lse + i * a->lse_stride : NULL);
         for (size_t d = 0; d < a->dh;) {
             size_t left = a->dh - d;
 
@@ -342,11 +349,9 @@ static void queries(const struct cpv_attention *a, const struct layout *l, float
     product(rows, most < l->columns ? most : l->columns, a->dh, a->dh, q, a->dh,
             scratch + l->k, scores, l->row);
     for (size_t r = 0; r < rows; r++) {
-        float largest;
+        float *lse = a->lse ? a->lse + (i + r) * a->lse_stride : NULL;
 
-        sums[r] = weigh(scores + r * l->row, seen_by(a, i + r), &largest);
-        if (a->lse)
-            a->lse[(i + r) * a->lse_stride] = largest + logf(sums[r]);
+        sums[r] = weigh(scores + r * l->row, seen_by(a, i + r), lse);
     }
     product(rows, l->width, common, a->nkv, scores, l->row, scratch + l->v, out,
             l->width);
@@ -354,7 +359,7 @@ static void queries(const struct cpv_attention *a, const struct layout *l, float
         float *o = out + r * l->width, *to = a->out + (i + r) * a->out_stride;
 
         if (r && a->causal) /* what this one sees and the first does not */
-            product_onto(l->width, common, common + r, a->nkv, scores + r * l->row,
+            product_onto(l->width, common, seen_by(a, i + r), a->nkv, scores + r * l->row,
                          scratch + l->v, o);
         for (size_t d = 0; d < a->dh; d += VW)
             v_store_upto(to, v_load(o + d) / sums[r], d, a->dh);

@@ -54,3 +54,29 @@ void K(cpv_unary)(cpv_unary_kind kind, float *out, const float *in, size_t n)
         break;
     }
 }
+
+#define EACH_SLOPE(kind)                                                                 \
+    case kind:                                                                           \
+        for (size_t k = 0; k < n; k += VW) {                                             \
+            vf slope = v_act_slope(kind, v_load_upto(x, k, n, 0));                       \
+                                                                                         \
+            v_store_upto(dx, v_load_upto(dy, k, n, 0) * slope, k, n);                    \
+        }                                                                                \
+        break
+
+void K(cpv_unary_dx)(cpv_unary_kind kind, float *dx, const float *dy, const float *x,
+                     size_t n)
+{
+    switch (kind) {
+        EACH_SLOPE(CPV_IDENTITY);
+        EACH_SLOPE(CPV_RELU);
+        EACH_SLOPE(CPV_GELU);
+        EACH_SLOPE(CPV_GELU_TANH);
+        EACH_SLOPE(CPV_QUICK_GELU);
+        EACH_SLOPE(CPV_SILU);
+        EACH_SLOPE(CPV_TANH);
+        EACH_SLOPE(CPV_EXP);
+    case CPV_UNARY_COUNT:
+        break;
+    }
+}

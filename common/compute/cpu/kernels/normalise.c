@@ -53,12 +53,12 @@ static inline float sum_row(const float *x, size_t n)
 }
 
 /*
- * Sums of x - m and of its square. The first tells how far m, a rounded sum, is from the
- * mean; being a sum of small numbers it is nearly exact, and sets both results right.
+ * m is a rounded sum; the mean of x - m, a sum of small numbers and so nearly exact, is
+ * how far off the mean it is, and sets the variance right too.
  */
-static inline void sums_about(const float *x, float m, size_t n, float *sum,
-                              float *square)
+static inline float variance_about(const float *x, float m, size_t n, float *off)
 {
+    float square, variance;
     vf s0 = {0}, s1 = s0, q0 = s0, q1 = s0, q2 = s0, q3 = s0, c = v_set1(m);
     size_t k = 0;
 
@@ -79,21 +79,19 @@ static inline void sums_about(const float *x, float m, size_t n, float *sum,
         s0 += a;
         q0 = v_fma(a, a, q0);
     }
-    *sum = v_sum(s0 + s1);
-    *square = v_sum((q0 + q1) + (q2 + q3));
+    *off = v_sum(s0 + s1) / (float)n;
+    square = v_sum((q0 + q1) + (q2 + q3)) / (float)n;
+    variance = square - *off * *off;
+    return variance < 0 ? 0 : variance; /* by rounding */
 }
 
 void K(cpv_layernorm)(float *out, const float *in, const float *gain, const float *bias,
                       float eps, size_t n, float *mean, float *rstd)
 {
-    float m = sum_row(in, n) / (float)n, sum, square, off, variance, r;
+    float m = sum_row(in, n) / (float)n, off;
+    float variance = variance_about(in, m, n, &off);
+    float r = 1 / sqrtf(variance + eps);
 
-    sums_about(in, m, n, &sum, &square);
-    off = sum / (float)n;
-    variance = square / (float)n - off * off;
-    if (variance < 0) /* by rounding, where the row is constant */
-        variance = 0;
-    r = 1 / sqrtf(variance + eps);
     if (mean)
         *mean = m + off;
     if (rstd)

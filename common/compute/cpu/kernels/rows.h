@@ -15,11 +15,16 @@
 
 void K(cpv_attention)(const struct cpv_attention *a, float *scratch);
 size_t K(cpv_attention_scratch)(size_t nq, size_t nkv, size_t dh);
+void K(cpv_attention_dx)(const struct cpv_attention *a,
+                         const struct cpv_attention_grad *g, float *scratch);
+size_t K(cpv_attention_dx_scratch)(size_t nq, size_t nkv, size_t dh);
 void K(cpv_add)(float *out, const float *a, const float *b, size_t n);
 void K(cpv_axpy)(float *out, const float *x, float by, size_t n);
 void K(cpv_mul)(float *out, const float *a, const float *b, size_t n);
 void K(cpv_scale)(float *out, const float *in, float by, size_t n);
 void K(cpv_unary)(cpv_unary_kind kind, float *out, const float *in, size_t n);
+void K(cpv_unary_dx)(cpv_unary_kind kind, float *dx, const float *dy, const float *x,
+                     size_t n);
 void K(cpv_embed_f32)(float *out, const float *row, float scale, const float *add,
                       size_t n);
 void K(cpv_embed_i8)(float *out, const int8_t *row, float scale, const float *add,

@@ -111,10 +111,7 @@ static inline float shift_of(float largest)
 static inline void log_sum_take(struct log_sum *s, const float *in, size_t n, float m)
 {
     if (m > s->largest) {
-        if (s->largest == -INFINITY) /* 0 so far, or NaN, which stays */
-            s->sum *= 0;
-        else if (m < INFINITY)
-            s->sum *= v_exp(v_set1(s->largest - m));
+        s->sum *= v_exp(v_set1(s->largest - m)); /* by 0 if there was nothing */
         s->largest = m;
     }
     s->sum += exps_of(in, n, shift_of(s->largest));

@@ -118,9 +118,11 @@ static inline vf v_gelu_erf(vf x)
  * x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))), by the identity
  * (1 + tanh y) / 2 = 1 / (1 + e^-2y), which has no cancellation.
  */
+#define CPV_K_GELU_1 0x1.988454p+0f /* 2 sqrt(2 / pi) */
+#define CPV_K_GELU_3 0x1.2444f2p-4f /* 0.044715 of that */
 static inline vf v_gelu_tanh(vf x)
 {
-    vf y = x * v_fma(x * x, v_set1(0x1.2444f2p-4f), v_set1(0x1.988454p+0f));
+    vf y = x * v_fma(x * x, v_set1(CPV_K_GELU_3), v_set1(CPV_K_GELU_1));
 
     return x / (v_exp(-y) + 1);
 }

@@ -250,6 +250,20 @@ static inline vf4 v_sum_each(vf a, vf b, vf c, vf d)
 /* The largest lane. Where a lane is NaN: any lane's value, or NaN. */
 static inline float v_largest(vf v)
 {
+#if defined(__x86_64__)
+#if defined(__AVX512F__)
+    __m512 w = (__m512)v;
+    __m256 h = _mm256_max_ps(_mm512_castps512_ps256(w), _mm512_extractf32x8_ps(w, 1));
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+#elif defined(__AVX2__)
+    __m256 h = (__m256)v;
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+#else
+    __m128 q = (__m128)v;
+#endif
+    q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(q, _mm_shuffle_ps(q, q, 1)));
+#else
     float a[VW];
 
     v_store(a, v);
@@ -257,6 +271,7 @@ static inline float v_largest(vf v)
         for (int k = 0; k < half; k++)
             a[k] = a[k] > a[k + half] ? a[k] : a[k + half];
     return a[0];
+#endif
 }
 
 #endif
