@@ -170,4 +170,11 @@ const struct cpv_backend cpv_backend_cuda = {
             [CPV_OP_TOPK] = run_topk,
             [CPV_OP_UNARY] = run_unary,
         },
+    .back =
+        {
+            [CPV_OP_ADD] = cpv_cuda_add_back,
+            [CPV_OP_LAYERNORM] = cpv_cuda_layernorm_backward,
+            [CPV_OP_LINEAR] = cpv_cuda_linear_back,
+            [CPV_OP_UNARY] = cpv_cuda_unary_backward,
+        },
 };

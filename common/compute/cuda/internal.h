@@ -9,6 +9,7 @@
  *     weights.c   matrices, biases, norms, tables
  *     plan.c      products by cuBLASLt
  *     linear.c    the operation made of them
+ *     back.c      backward
  *     scratch.c   sizes; built without a toolkit too, for the dry device
  */
 #ifndef CPV_COMPUTE_CUDA_INTERNAL_H
@@ -167,6 +168,20 @@ void cpv_cuda_plans_release(const struct cpv_cuda_device *d, struct cpv_cuda_pla
 int cpv_cuda_linear(cpv_compute *c, const struct cpv_op *op, void *scratch,
                     struct cpv_err *err);
 
+/* x, or an aligned copy of it in `room`. */
+int cpv_cuda_line_up(cpv_compute *c, cpv_tensor *x, void *room, struct cpv_err *err);
+
+int cpv_cuda_add_back(cpv_compute *c, const struct cpv_op *op, const struct cpv_op *grad,
+                      void *scratch, struct cpv_err *err);
+int cpv_cuda_layernorm_backward(cpv_compute *c, const struct cpv_op *op,
+                                const struct cpv_op *grad, void *scratch,
+                                struct cpv_err *err);
+int cpv_cuda_linear_back(cpv_compute *c, const struct cpv_op *op,
+                         const struct cpv_op *grad, void *scratch, struct cpv_err *err);
+int cpv_cuda_unary_backward(cpv_compute *c, const struct cpv_op *op,
+                            const struct cpv_op *grad, void *scratch,
+                            struct cpv_err *err);
+
 /* ---- scratch.c ---- */
 
 /* Columns of a matrix's rows in memory: a multiple of 16 bytes. */
@@ -187,8 +202,14 @@ struct cpv_cuda_linear_room {
     size_t bytes;
 };
 
-struct cpv_cuda_linear_room cpv_cuda_linear_room(const cpv_device *d,
-                                                 const struct cpv_op_linear *op);
+struct cpv_cuda_linear_room cpv_cuda_linear_room(const struct cpv_op_linear *op);
+/* The same for backward: aligned copies, and one thin product at a time. */
+struct cpv_cuda_back_room {
+    size_t x, dy, lora, bytes;
+};
+
+struct cpv_cuda_back_room cpv_cuda_back_room(const struct cpv_op_linear *op,
+                                             const struct cpv_op_linear *grad);
 size_t cpv_cuda_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpv_cuda_scratch_back(const cpv_compute *c, const struct cpv_op *op,
                              const struct cpv_op *grad);

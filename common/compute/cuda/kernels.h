@@ -72,6 +72,17 @@ int cpv_cuda_tokens(cpv_stream s, const struct cpv_op_tokens *op, cpv_tensor fir
 int cpv_cuda_topk(cpv_stream s, const struct cpv_op_topk *op);
 int cpv_cuda_unary(cpv_stream s, const struct cpv_op_unary *op);
 
+/* ---- backward: added to what is there ---- */
+
+/* sums [x.cols] f32 += the sums of columns. */
+int cpv_cuda_column_sums(cpv_stream s, float *sums, cpv_tensor x);
+/* dgain, dbias: NULL where locked. */
+int cpv_cuda_layernorm_back(cpv_stream s, const struct cpv_op_layernorm *op,
+                            const struct cpv_op_layernorm *grad, const float *gain,
+                            float *dgain, float *dbias);
+int cpv_cuda_unary_back(cpv_stream s, const struct cpv_op_unary *op,
+                        const struct cpv_op_unary *grad);
+
 #ifdef __cplusplus
 }
 #endif

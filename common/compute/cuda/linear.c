@@ -10,7 +10,7 @@
 #include <cuda_runtime_api.h>
 
 /* x, or an aligned copy: there is one plan, and so one order of sums, for all. */
-static int line_up(cpv_compute *c, cpv_tensor *x, void *room, struct cpv_err *err)
+int cpv_cuda_line_up(cpv_compute *c, cpv_tensor *x, void *room, struct cpv_err *err)
 {
     struct cpv_op_copy copy = {.out = *x, .x = *x};
     int e;
@@ -66,7 +66,7 @@ int cpv_cuda_linear(cpv_compute *c, const struct cpv_op *o, void *scratch,
                     struct cpv_err *err)
 {
     const struct cpv_op_linear *op = &o->linear;
-    struct cpv_cuda_linear_room room = cpv_cuda_linear_room(c->device, op);
+    struct cpv_cuda_linear_room room = cpv_cuda_linear_room(op);
     struct cpv_cuda_weight *w = op->w->impl;
     bool has_lora = op->w->lora_rank > 0, plain = op->act == CPV_IDENTITY;
     struct cpv_cuda_product p = {
@@ -75,7 +75,7 @@ int cpv_cuda_linear(cpv_compute *c, const struct cpv_op *o, void *scratch,
     const float *bias;
     int e, rc;
 
-    rc = line_up(c, &p.x, (char *)scratch + room.x, err);
+    rc = cpv_cuda_line_up(c, &p.x, (char *)scratch + room.x, err);
     if (!rc && plain)
         rc = bring_residual(c, &residual, op->out, err);
     if (rc)

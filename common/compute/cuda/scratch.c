@@ -20,24 +20,28 @@ bool cpv_cuda_is_aligned(cpv_tensor t)
            (size_t)t.stride * cpv_dtype_size(t.dtype) % 16 == 0;
 }
 
-struct cpv_cuda_linear_room cpv_cuda_linear_room(const cpv_device *d,
-                                                 const struct cpv_op_linear *op)
+static size_t copy_bytes(cpv_tensor t)
+{
+    return cpv_cuda_is_aligned(t) ? 0 : aligned(matrix_bytes(t.rows, t.cols, t.dtype));
+}
+
+struct cpv_cuda_linear_room cpv_cuda_linear_room(const struct cpv_op_linear *op)
 {
     struct cpv_cuda_linear_room r = {0};
 
-    if (!cpv_cuda_is_aligned(op->x))
-        r.lora = aligned(matrix_bytes(op->x.rows, op->x.cols, d->weights));
+    r.lora = copy_bytes(op->x);
     r.bytes = r.lora;
     if (op->w->lora_rank)
-        r.bytes += aligned(matrix_bytes(op->x.rows, op->w->lora_rank, d->weights));
+        r.bytes += aligned(matrix_bytes(op->x.rows, op->w->lora_rank, op->x.dtype));
     return r;
 }
 
 size_t cpv_cuda_scratch(const cpv_compute *c, const struct cpv_op *op)
 {
+    (void)c;
     switch (op->kind) {
     case CPV_OP_LINEAR:
-        return cpv_cuda_linear_room(c->device, &op->linear).bytes;
+        return cpv_cuda_linear_room(&op->linear).bytes;
     case CPV_OP_KV_FORK:
         return (size_t)op->kv_fork.dst.count * ((size_t)op->kv_fork.kv->p.capacity + 1) *
                sizeof(int32_t);
@@ -46,13 +50,26 @@ size_t cpv_cuda_scratch(const cpv_compute *c, const struct cpv_op *op)
     }
 }
 
+struct cpv_cuda_back_room cpv_cuda_back_room(const struct cpv_op_linear *op,
+                                             const struct cpv_op_linear *grad)
+{
+    struct cpv_cuda_back_room r = {0};
+
+    r.dy = copy_bytes(op->x);
+    r.lora = r.dy + copy_bytes(grad->out);
+    r.bytes = r.lora;
+    if (op->w->lora_rank)
+        r.bytes += aligned(matrix_bytes(op->x.rows, op->w->lora_rank, op->x.dtype));
+    return r;
+}
+
 size_t cpv_cuda_scratch_back(const cpv_compute *c, const struct cpv_op *op,
                              const struct cpv_op *grad)
 {
     (void)c;
-    (void)op;
-    (void)grad;
-    return 0;
+    return op->kind == CPV_OP_LINEAR
+               ? cpv_cuda_back_room(&op->linear, &grad->linear).bytes
+               : 0;
 }
 
 size_t cpv_cuda_weight_bytes(const cpv_device *d, const cpv_weight *w)

@@ -216,21 +216,6 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind
     return cudaSuccess;
 }
 
-/* Row by row: so the gaps between rows are nobody's. */
-cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from,
-                              size_t from_pitch, size_t width, size_t height,
-                              cudaMemcpyKind kind, cudaStream_t stream)
-{
-    guard g(lock());
-
-    if (width > to_pitch || width > from_pitch)
-        return keep_error(cudaErrorInvalidPitchValue);
-    for (size_t i = 0; i < height; i++)
-        copy_async(static_cast<char *>(to) + i * to_pitch,
-                   static_cast<const char *>(from) + i * from_pitch, width, kind, stream);
-    return cudaSuccess;
-}
-
 cudaError_t cudaMemcpy(void *to, const void *from, size_t n, cudaMemcpyKind kind)
 {
     guard g(lock());
