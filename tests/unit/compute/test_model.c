@@ -165,13 +165,15 @@ static void translate_all(struct place *p, struct toy *toy, int context, struct 
 /* ---- comparisons ---- */
 
 /* Relative to the largest logit. A toy has no more than 12 roundings in a row between
- * two norms; 8 bits of weights and activations are a percent a product. */
+ * two norms, whose sum the norms may enlarge: 11 were seen of halves, and 15 of f32; 8
+ * bits of weights and activations are a percent a product. */
 static double allowed(const struct place *p)
 {
     if (p->device->weights == CPV_I8)
         return 0.1;
-    return 1e-5 + 6 * (p->device->values == CPV_F32 ? 0 : input_unit(p->device->values)) +
-           4 * (p->device->weights == CPV_F32 ? 0 : input_unit(p->device->weights));
+    return 1e-5 +
+           10 * (p->device->values == CPV_F32 ? 0 : input_unit(p->device->values)) +
+           6 * (p->device->weights == CPV_F32 ? 0 : input_unit(p->device->weights));
 }
 
 static void check_logits(const struct place *p, const char *what, const float *got,
