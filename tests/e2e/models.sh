@@ -153,6 +153,7 @@ say "a server that resumes elsewhere"
 rm -rf cache && cp -r before cache
 hub --rule 'GET store/org/tiny/model badrange 1'
 pull 0 org/tiny
+has err "starting anew"
 same $snap/model.safetensors hub/org/tiny/model.safetensors
 
 say "a half blob that is wrong is fetched anew, once"

@@ -48,45 +48,53 @@ struct sums {
     float *out;
     size_t out_ld;
     float scale; /* of what is stored */
+    struct ahead ahead;
 };
-
-/* Steps of k that the weight is fetched ahead of its use: 12 KiB. A wide weight comes
- * from L3 or memory; at 16 rows this gains 5 to 12 % there, and costs nothing in L2. */
-enum { AHEAD = 64 };
 
 INLINE void tile(const struct sums *s, const int rows, const int vectors,
                  const bool by_row)
 {
     const float *a = s->a, *w = s->w;
+    const char *next = s->ahead.next;
     const size_t step = by_row ? s->a_row : 1, a_col = by_row ? 1 : s->a_col;
     vf sum[TILE_ROWS][TILE_VECTORS];
 
     UNROLL for (int i = 0; i < rows; i++)
     {
-        UNROLL for (int j = 0; j < vectors; j++) sum[i][j] =
-            s->in ? v_load(s->in + (size_t)i * s->in_ld + j * VW) : v_set1(0);
+        UNROLL for (int j = 0; j < vectors; j++)
+        {
+            float *c = s->out + (size_t)i * s->out_ld + j * VW;
+
+            __builtin_prefetch(c, 1);
+            sum[i][j] = s->in ? v_load(s->in + (size_t)i * s->in_ld + j * VW) : v_set1(0);
+        }
     }
-    for (size_t p = 0; p < s->k; p++, w += PANEL, a += a_col) {
+    for (size_t p = 0; p < s->k; p++, w += PANEL, a += a_col, next += s->ahead.step) {
         vf b[TILE_VECTORS];
 
         UNROLL for (int j = 0; j < vectors; j++)
         {
             b[j] = v_load(w + j * VW);
-            __builtin_prefetch((const char *)w + (AHEAD * PANEL + j * VW) * 4);
+            __builtin_prefetch((const char *)w + AHEAD * PANEL * 4 + j * VW * 4);
         }
+        __builtin_prefetch(next, 0, 2);
         UNROLL for (int i = 0; i < rows; i++)
         {
             vf x = v_set1(a[(size_t)i * step]);
 
             IN_REGISTER(x);
-            UNROLL for (int j = 0; j < vectors; j++) sum[i][j] =
-                v_fma(x, b[j], sum[i][j]);
+            UNROLL for (int j = 0; j < vectors; j++)
+            {
+                sum[i][j] = v_fma(x, b[j], sum[i][j]);
+            }
         }
     }
     UNROLL for (int i = 0; i < rows; i++)
     {
         UNROLL for (int j = 0; j < vectors; j++)
+        {
             v_store(s->out + (size_t)i * s->out_ld + j * VW, sum[i][j] * s->scale);
+        }
     }
 }
 
@@ -155,6 +163,7 @@ static void make_tile(const struct cpv_gemm_f32 *g, const struct tile *t, size_t
                      .k = k,
                      .scale = last && plain ? g->e.scale : 1};
 
+    s.ahead = ahead_of(t, s.w + g->k * PANEL, k * PANEL * sizeof(float), k);
     s.in = goes_on ? t->c : NULL;
     s.in_ld = s.out_ld = t->c_ld;
     s.out = t->c;
@@ -186,7 +195,7 @@ static void make_tile(const struct cpv_gemm_f32 *g, const struct tile *t, size_t
  */
 static size_t block_of_k(const struct cpv_gemm_f32 *g)
 {
-    enum { BLOCK = 512 };
+    enum { BLOCK = 1024 };
     bool fits = g->m * g->k * sizeof(float) <= BLOCK_BYTES;
 
     return fits || g->e.residual == g->c ? g->k : even(g->k, BLOCK, 1);
@@ -208,10 +217,13 @@ void K(cpv_gemm_f32)(const struct cpv_gemm_f32 *g)
                 struct tile t = {.cols = least(PANEL, g->n1 - j), .e = &g->e, .j = j};
                 size_t left = (i1 - i0 + TILE_ROWS - 1) / TILE_ROWS;
 
+                t.tiles = left;
+
                 for (t.i = i0; t.i < i1; t.i += t.rows, left--) {
                     t.rows = (i1 - t.i + left - 1) / left;
                     t.c = g->c + t.i * g->c_ld + j;
                     t.c_ld = g->c_ld;
+                    t.nth = t.tiles - left;
                     make_tile(g, &t, p, k, p + k == g->k);
                 }
             }

@@ -7,44 +7,73 @@
 #include "common/compute/cpu/kernels/gemm_level.h"
 #include "common/compute/cpu/kernels/vec_act.h"
 
-/* The scales of int8: of row i of the tile, and of column j of C. NULL in f32. */
+/* Of int8: scales of the tile's rows and of its columns. No such thing in f32. */
 struct scales {
     const float *a, *w;
 };
 
-INLINE vf dequantised(const struct tile *t, const float *sum, size_t i, size_t j,
-                      const struct scales *q)
-{
-    vf x;
-    vi whole_sum;
+/* One row on its way; the scales are those of int8, and their pointers NULL in f32. */
+struct way {
+    const float *sum;
+    const float *w_scale, *bias, *residual; /* as c: at the first column of the tile */
+    float a_scale, scale;
+    bool accumulate;
+    float *c;
+};
 
-    memcpy(&whole_sum, sum, sizeof whole_sum);
-    x = __builtin_convertvector(whole_sum, vf) *
-        (q->a[i] * v_load_upto(q->w, j, t->cols, 0));
-    if (t->e->accumulate)
-        x = v_load_upto(t->c + i * t->c_ld, j, t->cols, 0) + x;
-    return x;
+/* VW columns from j of a tile of `cols`; with `whole`, none of them lies beyond. */
+INLINE vf part(const float *p, size_t j, size_t cols, const bool whole)
+{
+    return whole ? v_load(p + j) : v_load_upto(p, j, cols, 0);
+}
+
+INLINE void vector(const struct way *r, size_t j, size_t cols, const bool s8,
+                   const cpv_unary_kind act, const bool whole)
+{
+    vf x = v_load(r->sum + j);
+
+    if (s8) {
+        x = __builtin_convertvector(v_bits(x), vf) *
+            (r->a_scale * part(r->w_scale, j, cols, whole));
+        if (r->accumulate)
+            x = part(r->c, j, cols, whole) + x;
+    }
+    x = x * r->scale;
+    if (r->bias)
+        x = x + part(r->bias, j, cols, whole);
+    x = v_act(act, x);
+    if (r->residual)
+        x = x + part(r->residual, j, cols, whole);
+    if (whole)
+        v_store(r->c + j, x);
+    else
+        v_store_upto(r->c, x, j, cols);
 }
 
 INLINE void rows(const struct tile *t, const float *sum, const struct scales *q,
                  const cpv_unary_kind act)
 {
-    const struct cpv_gemm_epilogue *e = t->e;
+    const struct cpv_gemm_epilogue e = *t->e;
 
     for (size_t i = 0; i < t->rows; i++) {
-        for (size_t j = 0; j < t->cols; j += VW) {
-            const float *at = sum + i * PANEL + j;
-            vf x = q ? dequantised(t, at, i, j, q) : v_load(at);
+        struct way r = {.sum = sum + i * PANEL,
+                        .bias = e.bias ? e.bias + t->j : NULL,
+                        .scale = e.scale,
+                        .accumulate = e.accumulate,
+                        .c = t->c + i * t->c_ld};
 
-            x = x * e->scale;
-            if (e->bias)
-                x = x + v_load_upto(e->bias + t->j, j, t->cols, 0);
-            x = v_act(act, x);
-            if (e->residual)
-                x = x + v_load_upto(e->residual + (t->i + i) * e->residual_ld + t->j, j,
-                                    t->cols, 0);
-            v_store_upto(t->c + i * t->c_ld, x, j, t->cols);
+        if (e.residual)
+            r.residual = e.residual + (t->i + i) * e.residual_ld + t->j;
+        if (q) {
+            r.w_scale = q->w;
+            r.a_scale = q->a[i];
         }
+        if (t->cols == PANEL)
+            for (size_t j = 0; j < PANEL; j += VW)
+                vector(&r, j, PANEL, q != NULL, act, true);
+        else
+            for (size_t j = 0; j < t->cols; j += VW)
+                vector(&r, j, t->cols, q != NULL, act, false);
     }
 }
 

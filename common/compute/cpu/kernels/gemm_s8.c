@@ -187,7 +187,10 @@ INLINE void part(const int8_t *w, const char *a, size_t stride, size_t steps,
         {
             vh b = v_widen(w + j * VW * 2);
 
-            UNROLL for (int i = 0; i < rows; i++) s[i][j] += v_madd(x[i], b);
+            UNROLL for (int i = 0; i < rows; i++)
+            {
+                s[i][j] += v_madd(x[i], b);
+            }
         }
     }
     UNROLL for (int i = 0; i < rows; i++)

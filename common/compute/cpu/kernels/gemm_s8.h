@@ -81,10 +81,12 @@ INLINE void s8_run(const struct cpv_gemm_s8 *g, size_t tile_rows, s8_tile_fn *ma
             struct tile t = {.cols = least(PANEL, g->n1 - j), .e = &g->e, .j = j};
             size_t left = (i1 - i0 + tile_rows - 1) / tile_rows;
 
+            t.tiles = left;
             for (t.i = i0; t.i < i1; t.i += t.rows, left--) {
                 t.rows = (i1 - t.i + left - 1) / left;
                 t.c = g->c + t.i * g->c_ld + j;
                 t.c_ld = g->c_ld;
+                t.nth = t.tiles - left;
                 make(g, &t);
             }
         }

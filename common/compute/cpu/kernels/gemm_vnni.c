@@ -58,6 +58,9 @@ struct sums {
     size_t stride, steps;
     const int32_t *offset;
     int32_t *out; /* [rows][PANEL] */
+    float *c;     /* where they go in the end */
+    size_t c_ld;
+    struct ahead ahead;
 };
 
 /*
@@ -70,12 +73,10 @@ VNNI INLINE __m512i dot(__m512i sum, __m512i a, __m512i b)
     return sum;
 }
 
-/* Bytes of the weight fetched ahead of their use, as in gemm_f32.c. */
-enum { AHEAD = 64 * PANEL * 4 };
-
 VNNI INLINE void tile(const struct sums *s, const int rows, const int vectors)
 {
     const char *w = (const char *)s->w;
+    const char *next = s->ahead.next;
     const uint8_t *a = s->a;
     __m512i sum[TILE_ROWS][TILE_VECTORS];
 
@@ -86,14 +87,15 @@ VNNI INLINE void tile(const struct sums *s, const int rows, const int vectors)
         UNROLL for (int i = 0; i < rows; i++) sum[i][j] =
             _mm512_sub_epi32(_mm512_setzero_si512(), less);
     }
-    for (size_t p = 0; p < s->steps; p++, w += PANEL * 4, a += 4) {
+    for (size_t p = 0; p < s->steps; p++, w += PANEL * 4, a += 4, next += s->ahead.step) {
         __m512i b[TILE_VECTORS];
 
         UNROLL for (int j = 0; j < vectors; j++)
         {
             b[j] = _mm512_loadu_si512(w + j * 64);
-            __builtin_prefetch(w + AHEAD + j * 64);
+            __builtin_prefetch(w + AHEAD * PANEL * 4 + j * 64);
         }
+        __builtin_prefetch(next, 0, 2);
         UNROLL for (int i = 0; i < rows; i++)
         {
             int32_t four;
@@ -101,13 +103,18 @@ VNNI INLINE void tile(const struct sums *s, const int rows, const int vectors)
 
             memcpy(&four, a + (size_t)i * s->stride, sizeof four);
             x = _mm512_set1_epi32(four);
-            UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = dot(sum[i][j], x, b[j]);
+            UNROLL for (int j = 0; j < vectors; j++)
+            {
+                sum[i][j] = dot(sum[i][j], x, b[j]);
+            }
         }
     }
     UNROLL for (int i = 0; i < rows; i++)
     {
         UNROLL for (int j = 0; j < vectors; j++)
+        {
             _mm512_storeu_si512(s->out + i * PANEL + j * VW, sum[i][j]);
+        }
     }
 }
 
@@ -146,6 +153,9 @@ static void vnni_tile(const struct cpv_gemm_s8 *g, const struct tile *t)
     s.a = (const uint8_t *)g->q + quant_rows_at(g->m) + t->i * s.stride;
     s.w = (const int8_t *)g->w + t->j * s.steps * 4;
     s.offset = weight_offsets(g->w, g->n, g->k) + t->j;
+    s.c = t->c;
+    s.c_ld = t->c_ld;
+    s.ahead = ahead_of(t, s.w + s.steps * PANEL * 4, s.steps * PANEL * 4, s.steps);
     tiles[t->rows - 1][(t->cols + VW - 1) / VW - 1](&s);
     K(cpv_gemm_finish_s8)
     (t, sum, (const float *)g->q + t->i, weight_scales(g->w, g->n, g->k) + t->j);
