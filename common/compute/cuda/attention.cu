@@ -106,26 +106,117 @@ __device__ static void score(float *s, const float *q, const float *key, int wid
     }
 }
 
+/* What a lane carries from tile to tile: for each of the warp's rows the largest score,
+ * the sum of exponentials relative to it, and its columns of the result. */
+template <int ROWS, int COLS> struct carried {
+    float most[ROWS], sum[ROWS], acc[ROWS][COLS];
+    int32_t sees[ROWS]; /* keys 0 ... sees - 1 */
+};
+
+/* Queries of the warp into its own shared memory, scaled; nothing carried yet. */
+template <class T, int ROWS, int COLS>
+__device__ static void begin_rows(carried<ROWS, COLS> &s, float *q, const job<T> &a,
+                                  int64_t begin, int32_t first, int32_t n, int32_t keys,
+                                  int column)
+{
+    int width = (a.head + 3) / 4 * 4, lane = (int)threadIdx.x % CPV_WARP;
+
+    for (int r = 0; r < ROWS; r++) {
+        int32_t j = first + r;
+
+        s.most[r] = -INFINITY;
+        s.sum[r] = 0;
+        for (int i = 0; i < COLS; i++)
+            s.acc[r][i] = 0;
+        s.sees[r] = j >= n ? 0 : a.causal ? keys - n + j + 1 : keys;
+        for (int c = lane; c < width; c += CPV_WARP)
+            q[r * width + c] =
+                j < n && c < a.head
+                    ? cpv_to_float(a.q.row(begin + j)[column + c]) * a.scale
+                    : 0;
+    }
+}
+
+/* The scores of a tile of keys from t on, a key a lane, become factors p. */
+template <int ROWS, int COLS>
+__device__ static void take_scores(carried<ROWS, COLS> &s, const float *score, float *p,
+                                   int32_t t)
+{
+    int lane = (int)threadIdx.x % CPV_WARP;
+
+    for (int r = 0; r < ROWS; r++) {
+        bool seen = t + lane < s.sees[r];
+        float now = fmaxf(s.most[r], cpv_warp_max(seen ? score[r] : -INFINITY));
+        /* No finite score so far: nothing to carry over, and no difference of infinities
+         * to take. */
+        float shift = now == -INFINITY ? 0 : now;
+        float keep = expf(s.most[r] - shift);
+        float e = seen ? expf(score[r] - shift) : 0;
+
+        p[r * KEYS + lane] = e;
+        s.sum[r] = fmaf(s.sum[r], keep, cpv_warp_sum(e));
+        s.most[r] = now;
+        for (int i = 0; i < COLS; i++)
+            s.acc[r][i] *= keep;
+    }
+}
+
+template <int ROWS, int COLS>
+__device__ static void add_values(carried<ROWS, COLS> &s, const float *p,
+                                  const float *values, int32_t t)
+{
+    int lane = (int)threadIdx.x % CPV_WARP;
+
+    for (int j = 0; j < KEYS; j++) {
+        float value[COLS];
+
+        for (int i = 0; i < COLS; i++)
+            value[i] = values[(j * COLS + i) * CPV_WARP + lane];
+        for (int r = 0; r < ROWS; r++)
+            if (t + j < s.sees[r])
+                for (int i = 0; i < COLS; i++)
+                    s.acc[r][i] = fmaf(p[r * KEYS + j], value[i], s.acc[r][i]);
+    }
+}
+
+/* Rows from `row` on, of which `left` are there. */
+template <class T, int ROWS, int COLS>
+__device__ static void put_rows(const carried<ROWS, COLS> &s, const job<T> &a,
+                                int64_t row, int32_t left, int head)
+{
+    int lane = (int)threadIdx.x % CPV_WARP;
+
+    for (int r = 0; r < ROWS && r < left; r++) {
+        for (int i = 0; i < COLS; i++) {
+            int c = i * CPV_WARP + lane;
+
+            if (c < a.head)
+                a.out.row(row + r)[head * a.head + c] =
+                    cpv_from_float<T>(s.sees[r] > 0 ? s.acc[r][i] / s.sum[r] : 0);
+        }
+        if (a.lse && lane == 0)
+            a.lse[(row + r) * a.lse_stride + head] = s.most[r] + logf(s.sum[r]);
+    }
+}
+
 /* ROWS queries a warp, at most COLS * 32 channels a head. With ONE_TILE keys and values
  * take turns in the same shared memory. */
 template <class T, int ROWS, int COLS, bool ONE_TILE>
 static __global__ void __launch_bounds__(WARPS *CPV_WARP) attention_kernel(job<T> a)
 {
     CPV_DYN_SHARED(float, shared);
+    const int v_width = COLS * CPV_WARP;
     int warp = (int)threadIdx.x / CPV_WARP, lane = (int)threadIdx.x % CPV_WARP;
     int head = (int)(blockIdx.x / (unsigned)a.tiles % (unsigned)a.heads);
     int32_t sequence = (int32_t)(blockIdx.x / ((unsigned)a.tiles * (unsigned)a.heads));
     int32_t first = (int32_t)(blockIdx.x % (unsigned)a.tiles) * WARPS * ROWS;
     int32_t begin = a.offset[sequence], n = a.offset[sequence + 1] - begin;
     int width = (a.head + 3) / 4 * 4, stride = key_stride(a.head), column = head * a.head;
-    float *k_tile = shared;
-    float *v_tile = ONE_TILE ? shared : k_tile + KEYS * stride;
-    float *q_tile =
-        v_tile + KEYS * (ONE_TILE ? max(stride, COLS * CPV_WARP) : COLS * CPV_WARP);
-    float *q = q_tile + warp * ROWS * width;
-    float *p = q_tile + WARPS * ROWS * width + warp * ROWS * KEYS;
-    float most[ROWS], sum[ROWS], acc[ROWS][COLS];
-    int32_t sees[ROWS], last;
+    float *v_tile = ONE_TILE ? shared : shared + KEYS * stride;
+    float *q = v_tile + KEYS * (ONE_TILE ? max(stride, v_width) : v_width);
+    float *p = q + WARPS * ROWS * width + warp * ROWS * KEYS;
+    carried<ROWS, COLS> s;
+    int32_t last;
     keys k;
 
     if (first >= n)
@@ -133,79 +224,29 @@ static __global__ void __launch_bounds__(WARPS *CPV_WARP) attention_kernel(job<T
     k = keys_of(a, sequence);
     last = min(first + WARPS * ROWS, n);
     last = a.causal ? k.count - n + last : k.count; /* keys that any row here sees */
-    for (int r = 0; r < ROWS; r++) {
-        int32_t j = first + warp * ROWS + r;
-
-        most[r] = -INFINITY;
-        sum[r] = 0;
-        for (int i = 0; i < COLS; i++)
-            acc[r][i] = 0;
-        sees[r] = j >= n ? 0 : a.causal ? k.count - n + j + 1 : k.count;
-        for (int c = lane; c < width; c += CPV_WARP)
-            q[r * width + c] =
-                j < n && c < a.head
-                    ? cpv_to_float(a.q.row(begin + j)[column + c]) * a.scale
-                    : 0;
-    }
-
+    first += warp * ROWS;
+    q += warp * ROWS * width;
+    begin_rows(s, q, a, begin, first, n, k.count, column);
     for (int32_t t = 0; t < last; t += KEYS) {
-        float s[ROWS];
+        float scores[ROWS];
 
         __syncthreads(); /* nobody reads the tile before */
-        load_tile(k_tile, stride, width, a, a.k, k, t, column);
+        load_tile(shared, stride, width, a, a.k, k, t, column);
         if (!ONE_TILE)
-            load_tile(v_tile, COLS * CPV_WARP, COLS * CPV_WARP, a, a.v, k, t, column);
+            load_tile(v_tile, v_width, v_width, a, a.v, k, t, column);
         __syncthreads();
-        score<ROWS>(s, q, k_tile + lane * stride, width);
-        for (int r = 0; r < ROWS; r++) {
-            bool seen = t + lane < sees[r];
-            float now = fmaxf(most[r], cpv_warp_max(seen ? s[r] : -INFINITY));
-            /* No finite score so far: nothing to carry over, and no difference of
-             * infinities to take. */
-            float shift = now == -INFINITY ? 0 : now;
-            float keep = expf(most[r] - shift);
-            float e = seen ? expf(s[r] - shift) : 0;
-
-            p[r * KEYS + lane] = e;
-            sum[r] = fmaf(sum[r], keep, cpv_warp_sum(e));
-            most[r] = now;
-            for (int i = 0; i < COLS; i++)
-                acc[r][i] *= keep;
-        }
+        score<ROWS>(scores, q, shared + lane * stride, width);
+        take_scores(s, scores, p, t);
         if (ONE_TILE) {
             __syncthreads(); /* nobody reads the keys any more */
-            load_tile(v_tile, COLS * CPV_WARP, COLS * CPV_WARP, a, a.v, k, t, column);
+            load_tile(v_tile, v_width, v_width, a, a.v, k, t, column);
             __syncthreads();
         } else {
             __syncwarp(); /* p is complete */
         }
-        for (int j = 0; j < KEYS; j++) {
-            float value[COLS];
-
-            for (int i = 0; i < COLS; i++)
-                value[i] = v_tile[j * COLS * CPV_WARP + i * CPV_WARP + lane];
-            for (int r = 0; r < ROWS; r++)
-                if (t + j < sees[r])
-                    for (int i = 0; i < COLS; i++)
-                        acc[r][i] = fmaf(p[r * KEYS + j], value[i], acc[r][i]);
-        }
+        add_values(s, p, v_tile, t);
     }
-
-    for (int r = 0; r < ROWS; r++) {
-        int64_t row = (int64_t)begin + first + warp * ROWS + r;
-
-        if (first + warp * ROWS + r >= n)
-            break;
-        for (int i = 0; i < COLS; i++) {
-            int c = i * CPV_WARP + lane;
-
-            if (c < a.head)
-                a.out.row(row)[column + c] =
-                    cpv_from_float<T>(sees[r] > 0 ? acc[r][i] / sum[r] : 0);
-        }
-        if (a.lse && lane == 0)
-            a.lse[row * a.lse_stride + head] = most[r] + logf(sum[r]);
-    }
+    put_rows(s, a, (int64_t)begin + first, n - first, head);
 }
 
 template <class T, int ROWS, int COLS, bool ONE_TILE>

@@ -49,7 +49,7 @@ static __global__ void write_kernel(cpv_view<T> k, cpv_view<T> v, cpv_view<T> to
 }
 
 template <class T>
-static int write(cpv_stream s, const struct cpv_op_kv_write *op,
+static int store(cpv_stream s, const struct cpv_op_kv_write *op,
                  const struct cpv_cuda_slots *slots)
 {
     CPV_LAUNCH(write_kernel<T>, (unsigned)op->k.rows, cpv_threads(op->k.cols), 0, s,
@@ -62,7 +62,7 @@ static int write(cpv_stream s, const struct cpv_op_kv_write *op,
 extern "C" int cpv_cuda_kv_write(cpv_stream s, const struct cpv_op_kv_write *op,
                                  const struct cpv_cuda_slots *slots)
 {
-    return CPV_BY_DTYPE(op->k.dtype, write, s, op, slots);
+    return CPV_BY_DTYPE(op->k.dtype, store, s, op, slots);
 }
 
 /* Line i of scratch: the history of slot src[i]; its length stands before the lines. */
