@@ -202,7 +202,7 @@ __device__ static void put_rows(const carried<ROWS, COLS> &s, const job<T> &a,
 /* ROWS queries a warp, at most COLS * 32 channels a head. With ONE_TILE keys and values
  * take turns in the same shared memory. */
 template <class T, int ROWS, int COLS, bool ONE_TILE>
-static __global__ void __launch_bounds__(WARPS *CPV_WARP) attention_kernel(job<T> a)
+static __global__ void __launch_bounds__(WARPS *CPV_WARP, 4) attention_kernel(job<T> a)
 {
     CPV_DYN_SHARED(float, shared);
     const int v_width = COLS * CPV_WARP;
