@@ -30,8 +30,9 @@ static void *find_library(void)
 
 static int fill(struct cpv_lt *lt, struct cpv_err *err)
 {
+/* POSIX's way from an object's address to a function's, which ISO C does not have. */
 #define FIND(name)                                                                       \
-    lt->name = (__typeof__(lt->name))dlsym(lt->library, "cublasLt" #name);               \
+    *(void **)&lt->name = dlsym(lt->library, "cublasLt" #name);                          \
     if (!lt->name)                                                                       \
         return cpv_fail(err, CPV_E_ABSENT, "cuBLASLt has no function 'cublasLt%s'",      \
                         #name);
