@@ -88,6 +88,8 @@ size_t ref_scratch_back(const cpv_compute *c, const struct cpv_op *op,
 {
     (void)c;
     (void)grad;
+    if (op->kind == CPV_OP_ATTENTION)
+        return ref_attention_back_scratch(op);
     if (op->kind != CPV_OP_LINEAR)
         return 0;
     return 2 * (size_t)op->linear.x.rows * (size_t)op->linear.w->lora_rank *
