@@ -8,7 +8,8 @@
 #
 # FOLDER: where make_models.py puts eight models of random weights (5.7 GB), kept for the
 # next run; without it a temporary folder. PEER_PYTHON: a Python with torch and
-# transformers. BUILD: a meson build folder, default build/. ROUNDS: 3.
+# transformers. BUILD: a meson build folder, default build/. ROUNDS: 5, of which the best
+# counts for the time.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -48,7 +49,7 @@ for m in "$models"/*; do
     echo "$(basename "$m") $(du -m "$m" | cut -f1) MB"
     for dtype in f32 int8; do
         rc=0
-        "$tmp/bench_checkpoint" "$m" $dtype "${ROUNDS:-3}" > "$tmp/out" || rc=$?
+        "$tmp/bench_checkpoint" "$m" $dtype "${ROUNDS:-5}" > "$tmp/out" || rc=$?
         sed 's/^/    /' "$tmp/out"
         [ $rc -eq 0 ] || failed=1
     done

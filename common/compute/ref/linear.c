@@ -156,9 +156,10 @@ REF_BACK(linear)
 
     (void)c;
     (void)err;
-    dyb.data = (float *)scratch + x.rows * w->lora_rank;
-    if (w->lora_rank)
+    if (w->lora_rank) {
+        dyb.data = (float *)scratch + x.rows * w->lora_rank;
         back_lora(w, x, dy, xa, dyb);
+    }
     if (dx.data)
         back_x(w, dy, dx, dyb.data);
     if (w->grad[CPV_PARAM_MATRIX].data)
