@@ -151,24 +151,15 @@ static void put_line(struct filter *f, const struct translation *t)
 
 static int flush(struct filter *f, struct cpv_err *err)
 {
-    size_t at = 0;
+    int rc =
+        cpv_file_put(STDOUT_FILENO, f->out.data, f->out.size, "standard output", err);
 
-    while (at < f->out.size) {
-        ssize_t n = write(STDOUT_FILENO, f->out.data + at,
-                          f->out.size - at); /* lint: allow write: a pipe */
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EPIPE) {
-            f->closed = true; /* whoever reads has enough */
-            break;
-        }
-        if (n < 0)
-            return cpv_fail_sys(err, errno, "cannot write to standard output");
-        at += (size_t)n;
+    if (rc && err->sys == EPIPE) {
+        f->closed = true; /* whoever reads has enough */
+        rc = CPV_OK;
     }
     cpv_buf_clear(&f->out);
-    return CPV_OK;
+    return rc;
 }
 
 /* ---- the loop ---- */

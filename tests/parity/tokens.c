@@ -121,8 +121,7 @@ static int run(const struct kind *k, void *t, char what, struct cpv_err *err)
         }
     }
     if (what == 't' && !rc)
-        printf("%.0f sentences/s\n",
-               (double)lines * 10 / (processor_time() - start));
+        printf("%.0f sentences/s\n", (double)lines * 10 / (processor_time() - start));
     free(line); /* lint: allow free: getline's memory */
     cpv_ids_release(&ids);
     cpv_buf_release(&text);
