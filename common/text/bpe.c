@@ -125,7 +125,7 @@ static int read_merges(cpv_bpe *t, struct cpv_bytes text, const char *path,
 
         if (line.size > 0 && line.data[line.size - 1] == '\r')
             line.size--;
-        if (rank >= 0 && (rc = add_merge(t, line, rank, err)))
+        if (rank >= 0 && line.size > 0 && (rc = add_merge(t, line, rank, err)))
             return cpv_err_add(err, "'%s' line %d", path, (int)rank + 2);
     }
     return CPV_OK;
