@@ -14,7 +14,7 @@
 #include "common/model/marian_impl.h"
 
 enum {
-    LANES = 64, /* greedy; with beams half as many */
+    LANES = 64,     /* greedy; with beams half as many */
     ENCODED = 1024, /* source tokens that are encoded together, at least one sentence */
 };
 
@@ -344,6 +344,16 @@ static int most_for(const cpv_marian_worker *w, int source)
     return most >= 1 && most < l->target ? (int)most : l->target;
 }
 
+/* What its random numbers are drawn by, where any are: the sentence itself. */
+static uint64_t number_of(const struct cpv_sentence *s)
+{
+    uint64_t h = 14695981039346656037u;
+
+    for (int i = 0; i < s->n; i++)
+        h = (h ^ (uint32_t)s->ids[i]) * 1099511628211u;
+    return h ^ h >> 32;
+}
+
 /* Take the next sentences into free lanes, as many as may be encoded together. */
 static int admit(cpv_marian_worker *w, struct cpv_err *err)
 {
@@ -368,7 +378,7 @@ static int admit(cpv_marian_worker *w, struct cpv_err *err)
             lane++;
         w->lane[lane].sentence = at;
         w->lane[lane].fresh = true;
-        cpv_beam_start(w->lane[lane].beam, most_for(w, s->n));
+        cpv_beam_start(w->lane[lane].beam, most_for(w, s->n), number_of(s));
         memcpy(ids + tokens, s->ids, (size_t)s->n * sizeof *ids);
         tokens += s->n;
         w->sources[i] = s->n;

@@ -76,7 +76,7 @@ static void run(cpv_beam *b, const struct cpv_search *s, const struct world *w, 
     float values[CPV_BEAMS_MAX * V], lse[CPV_BEAMS_MAX], all[V];
 
     k = k < w->vocab ? k : w->vocab;
-    cpv_beam_start(b, most);
+    cpv_beam_start(b, most, 0);
     for (bool first = true; !cpv_beam_done(b); first = false) {
         int live = cpv_beam_live(b);
 
@@ -184,7 +184,7 @@ static void plain(const struct cpv_search *s, const struct world *w, int most,
 }
 
 static void expect_equal(const cpv_beam *b, const struct cpv_search *s,
-                         const struct scored *want)
+                         const struct scored *want, int most)
 {
     for (int rank = 0; rank < s->beams; rank++) {
         const int32_t *tokens = NULL;
@@ -201,7 +201,7 @@ static void expect_equal(const cpv_beam *b, const struct cpv_search *s,
     }
     assert_int_equal(cpv_beam_best(b, s->beams, &(const int32_t *){NULL}, &(float){0}),
                      -1);
-    assert_int_equal(cpv_beam_was_cut(b), want[0].there && !want[0].ends);
+    assert_int_equal(cpv_beam_was_cut(b), want[0].there && want[0].p.n >= most);
 }
 
 static void any_search_is_as_the_plain_one(void **state)
@@ -236,7 +236,7 @@ static void any_search_is_as_the_plain_one(void **state)
             w.seed += (uint64_t)again * 100000;
             run(b, &s, &w, most);
             plain(&s, &w, most, want);
-            expect_equal(b, &s, want);
+            expect_equal(b, &s, want, most);
         }
         cpv_beam_close(&b);
     }
@@ -294,7 +294,7 @@ static void equal_scores_prefer_the_lower_beam_then_the_lower_token(void **state
 
     (void)state;
     assert_ok(cpv_beam_open(&b, &s, 5, &err));
-    cpv_beam_start(b, 5);
+    cpv_beam_start(b, 5, 0);
     assert_int_equal(cpv_beam_live(b), 1);
     cpv_beam_advance(b, 4, first, flat, lse);
     assert_int_equal(cpv_beam_live(b), 2);
@@ -319,19 +319,19 @@ static void the_last_position_is_eos_where_it_is_forced(void **state)
 
     (void)state;
     assert_ok(cpv_beam_open(&b, &s, 5, &err));
-    cpv_beam_start(b, 2);
+    cpv_beam_start(b, 2, 0);
     cpv_beam_advance(b, 4, ids, values, lse);
     assert_false(cpv_beam_done(b));
     cpv_beam_advance(b, 4, ids, values, lse);
     assert_true(cpv_beam_done(b));
     assert_int_equal(cpv_beam_best(b, 0, &tokens, &score), 1);
     assert_int_equal(tokens[0], 4);
-    assert_true(score == -0.5f); /* eos is free */
-    assert_false(cpv_beam_was_cut(b));
+    assert_true(score == -0.5f);      /* eos is free */
+    assert_true(cpv_beam_was_cut(b)); /* the model did not say it */
     s.forced_eos = -1;
     cpv_beam_close(&b);
     assert_ok(cpv_beam_open(&b, &s, 5, &err));
-    cpv_beam_start(b, 1);
+    cpv_beam_start(b, 1, 0);
     cpv_beam_advance(b, 4, ids, values, lse);
     assert_int_equal(cpv_beam_best(b, 0, &tokens, &score), 1);
     assert_true(cpv_beam_was_cut(b));
@@ -339,6 +339,45 @@ static void the_last_position_is_eos_where_it_is_forced(void **state)
 }
 
 /* A model that gives NaN: the search ends, with what it has. */
+/* The likeliest three, each about as often as its probability says, by numbers that the
+ * position and the sequence name. */
+static void what_is_drawn_follows_the_probabilities(void **state)
+{
+    struct cpv_search s = {
+        .beams = 1,
+        .eos = 9,
+        .forced_eos = -1,
+        .bad = {7},
+        .bad_count = 1,
+        .sample = {.on = true, .temperature = 1, .top_p = 0.9f, .top_k = 4, .seed = 5}};
+    static const int32_t ids[] = {4, 7, 6, 8, 5};
+    const float values[] = {logf(5), logf(4), logf(3), logf(1), logf(0.5f)}, lse = 0;
+    int drawn[10] = {0}, again = 0;
+    cpv_beam *b;
+
+    (void)state;
+    assert_int_equal(cpv_search_wants(&s), 5);
+    assert_ok(cpv_beam_open(&b, &s, 8, &err));
+    for (uint64_t i = 0; i < 9000; i++) {
+        int32_t first;
+
+        cpv_beam_start(b, 8, i);
+        cpv_beam_advance(b, 5, ids, values, &lse);
+        first = cpv_beam_tokens(b)[0];
+        drawn[first]++;
+        cpv_beam_start(b, 8, i);
+        cpv_beam_advance(b, 5, ids, values, &lse);
+        again += cpv_beam_tokens(b)[0] == first;
+    }
+    /* 5 : 3 : 1, for 5 and 3 are less than 0.9 of 9.5; the fourth falls out. */
+    assert_in_range(drawn[4], 4800, 5200);
+    assert_in_range(drawn[6], 2800, 3200);
+    assert_in_range(drawn[8], 850, 1150);
+    assert_int_equal(drawn[4] + drawn[6] + drawn[8], 9000);
+    assert_int_equal(again, 9000);
+    cpv_beam_close(&b);
+}
+
 static void nan_ends_it(void **state)
 {
     struct cpv_search s = {.beams = 2, .length_penalty = 1, .eos = 9, .forced_eos = -1};
@@ -352,12 +391,12 @@ static void nan_ends_it(void **state)
 
     (void)state;
     assert_ok(cpv_beam_open(&b, &s, 5, &err));
-    cpv_beam_start(b, 5);
+    cpv_beam_start(b, 5, 0);
     cpv_beam_advance(b, 4, none, values, not );
     assert_true(cpv_beam_done(b));
     assert_int_equal(cpv_beam_best(b, 0, &tokens, &score), -1);
     assert_false(cpv_beam_was_cut(b));
-    cpv_beam_start(b, 5);
+    cpv_beam_start(b, 5, 0);
     cpv_beam_advance(b, 4, ids, values, lse);
     assert_false(cpv_beam_done(b));
     cpv_beam_advance(b, 4, ids, values, not );
@@ -392,6 +431,7 @@ int main(void)
         cmocka_unit_test(equal_scores_prefer_the_lower_beam_then_the_lower_token),
         cmocka_unit_test(the_last_position_is_eos_where_it_is_forced),
         cmocka_unit_test(nan_ends_it),
+        cmocka_unit_test(what_is_drawn_follows_the_probabilities),
         cmocka_unit_test(sizes_that_make_no_sense_are_refused),
     };
 
