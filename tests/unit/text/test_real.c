@@ -28,16 +28,15 @@ static const struct {
 } TEXTS[] = {
     {"en", {"captions/multi30k/train.en.gz", "captions/multi30k/val.en.gz"}},
     {"pt", {"captions/multi30k/train.pt.gz", "captions/multi30k/val.pt.gz"}},
-    {"ui", {"text/ui.en-xh.xh", "text/ui.en-hi.hi", "text/ui.en-hi.en", "text/ui.en-pt.pt"}},
+    {"ui",
+     {"text/ui.en-xh.xh", "text/ui.en-hi.hi", "text/ui.en-hi.en", "text/ui.en-pt.pt"}},
 };
 
 static const struct {
     int kind;
     const char *model;
     const char *digests[CPV_COUNT(TEXTS)];
-} CASES[] = {
-@CASES@
-};
+} CASES[] = {@CASES @};
 
 static void skip(const char *why)
 {
@@ -164,8 +163,8 @@ static int check_case(size_t c, const char *data, const struct cpv_buf *texts)
             printf("%s\n", err.text);
             wrong++;
         } else if (strcmp(hex, CASES[c].digests[i]) != 0) {
-            printf("%s (%d) on %s: expected %s, found %s\n", CASES[c].model, CASES[c].kind,
-                   TEXTS[i].name, CASES[c].digests[i], hex);
+            printf("%s (%d) on %s: expected %s, found %s\n", CASES[c].model,
+                   CASES[c].kind, TEXTS[i].name, CASES[c].digests[i], hex);
             wrong++;
         }
     }
