@@ -36,7 +36,38 @@ static const struct {
     int kind;
     const char *model;
     const char *digests[CPV_COUNT(TEXTS)];
-} CASES[] = {@CASES @};
+} CASES[] = {
+    {MARIAN,
+     "opus-mt-tc-big-en-pt",
+     {"0a581cc7a8f20da85a5e93064cc6185529ec2de88904c3d3960aef7079323798",
+      "865674edfc4d63dc4a465a33e2d06f9d80c6bc952beec656b7aebbba6db47d0d",
+      "7bdc98e9c6fbe4668f37067747ce29046e568f4fced1f6b5c1d9ee589ced7673"}},
+    {MARIAN,
+     "opus-mt-en-mg",
+     {"7c052c39681f757d1b457469b7d1414eca74fceabd7a612dd672b4b1ef413fd8",
+      "07772b15d60ad94b033eaf9b6217ec51eeaa97d996768a382629727010a5e801",
+      "07f615960986f16c38a7098363c4a666f7510a88526eafa00712e6df12c86041"}},
+    {XLMR,
+     "xlm-roberta/sentencepiece.bpe.model",
+     {"e9e59ae80fcffcf205eb0330db68931cf0837a624779d53d731c710b520be4fa",
+      "073dc0c4f91cb14d192fe39dac68e213ccc55153d363018c4566fc9b727f01f2",
+      "4612eae5c8cce3d6408bc126c9f5d57dfab24bb1c2925cb5cb50a5f365815f78"}},
+    {CAPTION,
+     "xlm-roberta/sentencepiece.bpe.model",
+     {"5d74f51f619d3518833e1c7ad845c905944dfdcb8bea540256571547834de317",
+      "5dab28bda600e11b6358d128ce6b230e085463037ab88b281f8aea2400aa7502",
+      "4dbdeb45188885574cb1e3344c41fc1c17a0b6d9d0e6e049a8b62d776c525787"}},
+    {WORDPIECE,
+     "bert-base-uncased",
+     {"ef98d2fbec7fd7d5d809d117fefcac6839d73e90f35cc33f31d30837a6526da8",
+      "bb8cf1a063862d326789e408f9ea26b7e3e4e94cb028c29139c2469cbf6600c2",
+      "6f53ae2412bf022504d46d0c6d92493484f8cdf240f68f07f39709438494b568"}},
+    {BPE,
+     "gpt2-bpe",
+     {"1e6e05e5830981ca24c157653795e56788dc0f3b8d0b833e7c291b72a05a820c",
+      "b2f82a1b0dc480cfa4b2b61708a5756feae2398d0f136f40432c6745d4a00291",
+      "2008a94b2c14066b5b1863993d1ff4cf9ea1a9fd3c608d160bc43c5359d8ed0b"}},
+};
 
 static void skip(const char *why)
 {
