@@ -106,7 +106,8 @@ static int add_merge(cpv_bpe *t, struct cpv_bytes line, int32_t rank, struct cpv
 static int read_merges(cpv_bpe *t, struct cpv_bytes text, const char *path,
                        struct cpv_err *err)
 {
-    const uint8_t *at = text.data, *end = text.data + text.size, *stop;
+    const uint8_t *at = text.data ? text.data : (const uint8_t *)"", *stop,
+                  *end = at + text.size;
     size_t lines = 0, slots = 1024;
     int rc;
 

@@ -53,7 +53,7 @@ template <typename F> int guarded(char why[CPV_SPM_WHY], F f)
     return CPV_SPM_REFUSED;
 }
 
-} // namespace
+} /* namespace */
 
 extern "C" {
 
@@ -137,4 +137,4 @@ int cpv_spm_is_byte(const struct cpv_spm *m, int32_t id)
     return m->processor.IsByte(id);
 }
 
-} // extern "C"
+} /* extern "C" */

@@ -107,7 +107,7 @@ struct cpv_bytes cpv_unicode_strip_left(struct cpv_bytes s)
             break;
         at = next;
     }
-    return cpv_bytes_of(s.data + at, s.size - at);
+    return at > 0 ? cpv_bytes_of(s.data + at, s.size - at) : s;
 }
 
 struct cpv_bytes cpv_unicode_strip_right(struct cpv_bytes s)

@@ -321,6 +321,17 @@ static void a_long_caption_keeps_its_end(void **state)
     assert_int_equal(cpv_xlmr_text_encode(t, cpv_buf_view(&text), 2, &two, NULL), 0);
     assert_int_equal(two.count, 2);
     assert_int_equal(two.data[1], CPV_XLMR_EOS);
+    /* At each limit around the text's own length. */
+    cpv_ids_clear(&ids);
+    assert_int_equal(cpv_xlmr_text_encode(t, cpv_bytes_str("a dog runs"), 0, &ids, NULL),
+                     0);
+    for (size_t most = 2; most < ids.count + 3; most++) {
+        cpv_ids_clear(&two);
+        assert_int_equal(
+            cpv_xlmr_text_encode(t, cpv_bytes_str("a dog runs"), most, &two, NULL), 0);
+        assert_int_equal(two.count, most < ids.count ? most : ids.count);
+        assert_int_equal(two.data[two.count - 1], CPV_XLMR_EOS);
+    }
     cpv_ids_release(&ids);
     cpv_ids_release(&two);
     cpv_buf_release(&text);
