@@ -14,7 +14,7 @@
 #include "common/model/marian_impl.h"
 
 enum {
-    LANES = 64, /* greedy; with beams half as many */
+    LANES = 64,     /* greedy; with beams half as many */
     ENCODED = 1024, /* source tokens that are encoded together, at least one sentence */
 };
 
