@@ -11,6 +11,7 @@ Results are compared line by line. Where two differ, what f64 says about the fir
 where they do decides: if the two tokens (with beams: the two whole results) are closer
 there than both programs' own errors in f32 together, neither is wrong.
 """
+import os
 import random
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import transformers
 from transformers import MarianConfig, MarianMTModel
 
 transformers.logging.set_verbosity_error()
+torch.set_num_threads(int(os.environ.get("THREADS", 1)))
 
 
 def make(folder, shape):
