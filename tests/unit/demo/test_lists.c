@@ -169,7 +169,7 @@ static void the_tsv_has_its_columns(void **state)
     int line = 0, odd = 0, flaky = 0, with_id = 0;
 
     (void)state;
-    cpv_lists_open(&lists, "http://127.0.0.1:1/");
+    cpv_lists_open(&lists, "http://127.0.0.1:1/", CPV_PARALLEL_NONE);
     for (uint64_t i = 0; i < ROWS; i++)
         add_row(&lists, &rough, i);
     text = (char *)(uintptr_t)cpv_buf_cstr(&lists.tsv);
@@ -206,7 +206,7 @@ static void expectations_add_up(void **state)
     const char *images, *text;
 
     (void)state;
-    cpv_lists_open(&lists, "http://127.0.0.1:1/");
+    cpv_lists_open(&lists, "http://127.0.0.1:1/", CPV_PARALLEL_NONE);
     for (uint64_t i = 0; i < ROWS; i++)
         add_row(&lists, &rough, i);
     for (int k = 0; k < CPV_OUTCOMES; k++) {
