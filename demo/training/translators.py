@@ -188,7 +188,7 @@ def main():
     parse = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parse.add_argument("generator", help="capivara-demo-scenes")
     parse.add_argument("lang", nargs="+", choices=sorted(SIZES))
-    parse.add_argument("--steps", type=int, default=4000)
+    parse.add_argument("--steps", type=int, default=1600)
     parse.add_argument("--minutes", type=float, default=0, help="stop after so many; "
                        "the weights then depend on the machine")
     parse.add_argument("--threads", type=int, default=2)
