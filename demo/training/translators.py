@@ -27,7 +27,7 @@ from pieces import make_tokenizer
 
 SIZES = {"pt": (200, 260), "xh": (200, 400), "hi": (200, 260)}  # pieces, source and target
 SEED = 20261125
-SCENES = 8000
+SCENES, SHOWN = 8000, 40000  # SHOWN of the pairs of sentences, drawn, are trained on
 TOKENS = 2000  # of source and target, in a batch
 RATE, WARM = 2e-3, 200
 
@@ -73,7 +73,7 @@ def padded(rows, fill):
 def new_model(ids):
     pad = ids["<pad>"]
     config = MarianConfig(
-        vocab_size=len(ids), d_model=128, encoder_layers=2, decoder_layers=2,
+        vocab_size=len(ids), d_model=96, encoder_layers=2, decoder_layers=2,
         encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=256,
         decoder_ffn_dim=256, activation_function="swish", dropout=0.0,
         attention_dropout=0.0, activation_dropout=0.0, scale_embedding=True,
@@ -89,7 +89,7 @@ def new_model(ids):
     return model
 
 
-def train(model, pairs, ids, steps, minutes):
+def train(model, pairs, ids, steps):
     """The row of <pad> stays zero: it is left out of the scores, so nothing moves it."""
     pad, rng, begun = ids["<pad>"], random.Random(SEED), time.monotonic()
     bias = torch.nn.Parameter(torch.zeros(len(ids)))
@@ -101,11 +101,9 @@ def train(model, pairs, ids, steps, minutes):
     stream, total = batches_of(pairs, rng), 0.0
     model.train()
     for step in range(steps):
-        done = max(step / steps, (time.monotonic() - begun) / 60 / minutes if minutes else 0)
-        if done >= 1:
-            break
+        rate = RATE * min((step + 1) / WARM, 0.5 + 0.5 * math.cos(math.pi * step / steps))
         for group in adam.param_groups:
-            group["lr"] = RATE * min((step + 1) / WARM, 0.5 + 0.5 * math.cos(math.pi * done))
+            group["lr"] = rate
         batch = next(stream)
         source = padded([s for s, _ in batch], pad)
         target = padded([t for _, t in batch], pad)
@@ -126,7 +124,6 @@ def train(model, pairs, ids, steps, minutes):
             total = 0.0
     model.final_logits_bias.copy_(bias.detach()[None])
     assert not model.model.shared.weight[pad].any()
-    return step + 1
 
 
 def write_json(folder, name, value):
@@ -168,20 +165,43 @@ def translate(folder, sentences, beams):
 
 def evaluate(folder, rows, most, beams):
     """BLEU over captions as they are, and over each behind each of the prompts."""
-    report = {}
+    report, wrong = {}, []
     own = [i for i, r in enumerate(rows) if r[3]]
-    prompted = {"none", "there_is", "we_see"}
+    plain = {"none", "there_is", "we_see"}
     for name, chosen in (("captions", [rows[i] for i in own[:most]]),
-                         ("prompts", [r for r in rows if r[2] not in prompted][:most])):
+                         ("prompts", [r for r in rows if r[2] not in plain][:most])):
         said, unended = translate(folder, [r[0] for r in chosen], beams)
         wanted = [r[1] for r in chosen]
-        for a, b, r in list(zip(said, wanted, chosen)):
-            if a != b and len(report.setdefault("wrong", [])) < 4:
-                report["wrong"].append((r[0], a, b))
+        for english, a, b in zip((r[0] for r in chosen), said, wanted):
+            if a != b:
+                wrong.append((english, a, b))
         report[name] = {"bleu": round(sacrebleu.corpus_bleu(said, [wanted]).score, 2),
                         "exact": round(sum(map(str.__eq__, said, wanted)) / len(said), 4),
                         "sentences": len(said), "unended": unended}
-    return report
+    return report, wrong
+
+
+def make(o, lang, folder):
+    """Tokenizer, training and files of one language."""
+    torch.manual_seed(SEED)
+    rows = read_pairs(o.generator, lang, SCENES, 0, SEED)["train"]
+    pairs = sorted({(en, other) for en, other, _, _ in rows})
+    begun = time.monotonic()
+    shown = random.Random(SEED).sample(pairs, SHOWN)
+    ids = make_tokenizer(shown[:SHOWN // 4], lang, SIZES[lang], folder)
+    tokenizer = MarianTokenizer.from_pretrained(folder)
+    numbers = list(zip(tokenizer([en for en, _ in shown]).input_ids,
+                       tokenizer(text_target=[other for _, other in shown]).input_ids))
+    model = new_model(ids)
+    for side, name in enumerate(("source", "target")):
+        lengths = [len(pair[side]) for pair in numbers]
+        print(f"en-{lang}: {name} of {sum(lengths) / len(lengths):.1f} tokens, "
+              f"at most {max(lengths)}")
+    print(f"en-{lang}: {len(ids)} pieces, {len(pairs)} pairs", flush=True)
+    train(model, numbers, ids, o.steps)
+    save(model, ids, folder)
+    size = os.path.getsize(os.path.join(folder, "model.safetensors"))
+    print(f"en-{lang}: {time.monotonic() - begun:.0f} s, {size} bytes", flush=True)
 
 
 def main():
@@ -189,8 +209,6 @@ def main():
     parse.add_argument("generator", help="capivara-demo-scenes")
     parse.add_argument("lang", nargs="+", choices=sorted(SIZES))
     parse.add_argument("--steps", type=int, default=1600)
-    parse.add_argument("--minutes", type=float, default=0, help="stop after so many; "
-                       "the weights then depend on the machine")
     parse.add_argument("--threads", type=int, default=2)
     parse.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "../models"))
     parse.add_argument("--sentences", type=int, default=2000, help="to evaluate on")
@@ -201,33 +219,12 @@ def main():
     for lang in o.lang:
         folder = os.path.join(o.out, f"en-{lang}")
         if not o.evaluate:
-            torch.manual_seed(SEED)
-            rows = read_pairs(o.generator, lang, SCENES, 0, SEED)["train"]
-            pairs = sorted({(en, other) for en, other, _, _ in rows})
-            begun = time.monotonic()
-            shown = random.Random(SEED).sample(pairs, 40000)
-            ids = make_tokenizer(shown[:10000], lang, SIZES[lang], folder)
-            tokenizer = MarianTokenizer.from_pretrained(folder)
-            numbers = [(s, t) for s, t in zip(
-                tokenizer([en for en, _ in shown]).input_ids,
-                tokenizer(text_target=[other for _, other in shown]).input_ids)]
-            model = new_model(ids)
-            print(f"en-{lang}: {len(ids)} pieces, {sum(p.numel() for p in model.parameters())}"
-                  f" parameters, {len(pairs)} pairs, longest "
-                  f"{max(map(len, (s for s, _ in numbers)))} and "
-                  f"{max(map(len, (t for _, t in numbers)))} tokens, mean "
-                  f"{sum(len(s) for s, _ in numbers) / len(numbers):.1f} and "
-                  f"{sum(len(t) for _, t in numbers) / len(numbers):.1f}; "
-                  f"made in {time.monotonic() - begun:.0f} s", flush=True)
-            steps = train(model, numbers, ids, o.steps, o.minutes)
-            save(model, ids, folder)
-            print(f"en-{lang}: {steps} steps, {time.monotonic() - begun:.0f} s, "
-                  f"{os.path.getsize(os.path.join(folder, 'model.safetensors'))} bytes")
+            make(o, lang, folder)
         rows = read_pairs(o.generator, lang, 0, 600, 1)["heldout"]
         for beams in (1, 4):
-            report = evaluate(folder, rows, o.sentences, beams)
-            for wrong in report.pop("wrong", []):
-                print("   ", *wrong, sep="\n      ")
+            report, wrong = evaluate(folder, rows, o.sentences, beams)
+            for english, said, wanted in wrong[:4]:
+                print(f"    {english}\n      said   {said}\n      wanted {wanted}")
             print(f"en-{lang}, beams {beams}: {json.dumps(report)}", flush=True)
 
 
