@@ -27,7 +27,7 @@ from pieces import make_tokenizer
 
 SIZES = {"pt": (200, 260), "xh": (200, 400), "hi": (200, 260)}  # pieces, source and target
 SEED = 20261125
-SCENES, SHOWN = 8000, 40000  # SHOWN of the pairs of sentences, drawn, are trained on
+SCENES, SHOWN = 8000, 40000  # SHOWN pairs are drawn: captions and prompted ones, half each
 TOKENS = 2000  # of source and target, in a batch
 RATE, WARM = 2e-3, 200
 
@@ -185,9 +185,10 @@ def make(o, lang, folder):
     """Tokenizer, training and files of one language."""
     torch.manual_seed(SEED)
     rows = read_pairs(o.generator, lang, SCENES, 0, SEED)["train"]
-    pairs = sorted({(en, other) for en, other, _, _ in rows})
-    begun = time.monotonic()
-    shown = random.Random(SEED).sample(pairs, SHOWN)
+    begun, rng, shown = time.monotonic(), random.Random(SEED), []
+    for own in (True, False):
+        shown += rng.sample(sorted({(r[0], r[1]) for r in rows if r[3] == own}), SHOWN // 2)
+    rng.shuffle(shown)
     ids = make_tokenizer(shown[:SHOWN // 4], lang, SIZES[lang], folder)
     tokenizer = MarianTokenizer.from_pretrained(folder)
     numbers = list(zip(tokenizer([en for en, _ in shown]).input_ids,
@@ -197,7 +198,7 @@ def make(o, lang, folder):
         lengths = [len(pair[side]) for pair in numbers]
         print(f"en-{lang}: {name} of {sum(lengths) / len(lengths):.1f} tokens, "
               f"at most {max(lengths)}")
-    print(f"en-{lang}: {len(ids)} pieces, {len(pairs)} pairs", flush=True)
+    print(f"en-{lang}: {len(ids)} pieces", flush=True)
     train(model, numbers, ids, o.steps)
     save(model, ids, folder)
     size = os.path.getsize(os.path.join(folder, "model.safetensors"))
