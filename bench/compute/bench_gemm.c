@@ -2,13 +2,14 @@
 /*
  * Products at transformer shapes, one thread: ours in f32 and int8 against oneDNN's.
  *
- *     bench_gemm [-i base|v3|v4] [-r ROUNDS] [M N K]...
+ *     bench_gemm [-i base|v3|v4] [-r ROUNDS] [-t] [M N K]...
  *
  * GFLOP/s (int8: GOP/s), two for each multiplication and addition. Our int8 begins with
  * f32 rows and ends with f32: quantising and dequantising are in its time; oneDNN's
  * begins with bytes and ends with int32. "two/one" is the throughput of two threads, each
  * with rows of its own and the weight shared, over that of one, by the wall's clock:
- * best of the rounds, and above 1.9 only if nobody else uses the second core.
+ * best of the rounds, and above 1.9 only if nobody else uses the second core; by the CPU
+ * time of each thread, medians, it says what they take from each other's caches.
  */
 #include <pthread.h>
 #include <string.h>
@@ -133,7 +134,7 @@ struct worker {
     void (*call)(void *arg);
     pthread_barrier_t *start;
     int repeats;
-    double from, to;
+    double from, to, cpu;
 };
 
 static void *work_of(void *arg)
@@ -143,14 +144,16 @@ static void *work_of(void *arg)
     w->call(&w->p);
     pthread_barrier_wait(w->start);
     w->from = bench_clock(CLOCK_MONOTONIC);
+    w->cpu = bench_clock(CLOCK_THREAD_CPUTIME_ID);
     for (int i = 0; i < w->repeats; i++)
         w->call(&w->p);
+    w->cpu = bench_clock(CLOCK_THREAD_CPUTIME_ID) - w->cpu;
     w->to = bench_clock(CLOCK_MONOTONIC);
     return NULL;
 }
 
-/* Products a second of so many threads together. */
-static double rate_of(struct worker *w, unsigned threads)
+/* Products a second of so many threads together; and by the CPU time of each. */
+static double rate_of(struct worker *w, unsigned threads, double *by_cpu)
 {
     pthread_barrier_t start;
     pthread_t id[2];
@@ -166,9 +169,11 @@ static double rate_of(struct worker *w, unsigned threads)
         pthread_join(id[i], NULL);
     pthread_barrier_destroy(&start);
     from = w[0].from, to = w[0].to;
+    *by_cpu = w[0].repeats / w[0].cpu;
     for (unsigned i = 1; i < threads; i++) {
         from = w[i].from < from ? w[i].from : from;
         to = w[i].to > to ? w[i].to : to;
+        *by_cpu += w[i].repeats / w[i].cpu;
     }
     return threads * w[0].repeats / (to - from);
 }
@@ -181,6 +186,7 @@ static void two_threads(const struct cpv_kernels *kernels, struct shape s, int r
     void *packed8 = bench_alloc(s8->packed_bytes(s.n, s.k));
     struct worker worker[2];
     double best[2][2] = {{0}}; /* [f32, int8][one, two] */
+    double cpu[4][BENCH_ROUNDS_MAX];
 
     kernels->gemm.pack(packed, s.n, s.k, 0, s.n, w, s.k, 1);
     s8->pack(packed8, s.n, s.k, 0, s.n, w, s.k, 1);
@@ -193,11 +199,15 @@ static void two_threads(const struct cpv_kernels *kernels, struct shape s, int r
             double rate;
 
             worker[0].call = worker[1].call = k / 2 ? ours_s8 : ours_f32;
-            rate = rate_of(worker, k % 2 + 1);
+            rate = rate_of(worker, k % 2 + 1, &cpu[k][r]);
             best[k / 2][k % 2] = fmax(best[k / 2][k % 2], rate);
         }
-    printf("two/one %5zu %6zu %5zu   f32 %.2f   int8 %.2f\n", s.m, s.n, s.k,
-           best[0][1] / best[0][0], best[1][1] / best[1][0]);
+    for (unsigned k = 0; k < 4; k++)
+        (void)bench_median(cpu[k], rounds);
+    printf(
+        "two/one %5zu %6zu %5zu   f32 %.2f (CPU time %.2f)   int8 %.2f (CPU time %.2f)\n",
+        s.m, s.n, s.k, best[0][1] / best[0][0], cpu[1][rounds / 2] / cpu[0][rounds / 2],
+        best[1][1] / best[1][0], cpu[3][rounds / 2] / cpu[2][rounds / 2]);
     free_product(&worker[0].p);
     free_product(&worker[1].p);
     free(w), free(packed), free(packed8);
@@ -220,6 +230,10 @@ static void every_shape(const struct cpv_kernels *kernels, int rounds)
            "int8 over f32: geometric mean %.3f, least %.3f (goal: 3)\n",
            bench_mean_of(&t.f32), t.f32.least, bench_mean_of(&t.s8), t.s8.least,
            bench_mean_of(&t.gain), t.gain.least);
+}
+
+static void every_pair(const struct cpv_kernels *kernels, int rounds)
+{
     two_threads(kernels, (struct shape){64, 512, 512}, rounds);
     two_threads(kernels, (struct shape){256, 3072, 768}, rounds);
     two_threads(kernels, (struct shape){64, 62000, 512}, rounds);
@@ -230,8 +244,10 @@ int main(int argc, char **argv)
     const struct cpv_kernels *kernels = cpv_kernels_of(cpv_isa_best());
     struct total t = {{0}, {0}, {0}};
     int rounds = ROUNDS, option;
+    bool threads_only = false; /* -t */
 
-    while ((option = getopt(argc, argv, "i:r:")) != -1) {
+    while ((option = getopt(argc, argv, "i:r:t")) != -1) {
+        threads_only |= option == 't';
         if (option == 'r')
             rounds = (int)strtol(optarg, NULL, 10);
         for (int i = 0; option == 'i' && i < CPV_ISA_COUNT; i++)
@@ -255,6 +271,8 @@ int main(int argc, char **argv)
         if (optind + 3 == argc)
             return 0;
     }
-    every_shape(kernels, rounds);
+    if (!threads_only)
+        every_shape(kernels, rounds);
+    every_pair(kernels, rounds);
     return 0;
 }

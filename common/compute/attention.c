@@ -42,7 +42,7 @@ static cpv_tensor packed(cpv_compute *c, struct cpv_op *op, struct cpv_heads hea
         return (cpv_tensor){0};
     if (!a->k.data || !a->v.data || a->k.dtype != a->q.dtype ||
         a->v.dtype != a->q.dtype || a->k.rows != a->kv_rows.total ||
-        a->v.rows != a->k.rows || a->v.cols != a->k.cols)
+        a->v.rows != a->k.rows || a->v.cols != a->k.cols || a->v.stride != a->k.stride)
         cpv_compute_refuse(c, op, "keys and values do not fit their batch of %d rows",
                            a->kv_rows.total);
     a->longest_kv = a->kv_rows.longest;

@@ -284,6 +284,10 @@ static void op_back(cpv_compute *c, struct cpv_op *op)
         cpv_compute_refuse(c, op, "device '%s' has no backward of it", like->name);
         return;
     }
+    if (op->kind == CPV_OP_ATTENTION && op->attention.kv) {
+        cpv_compute_refuse(c, op, "there is no way back through slots");
+        return;
+    }
     need = like->scratch_back ? like->scratch_back(c, op, &grad) : 0;
     if (need) {
         struct cpv_compute_mark mark = cpv_compute_mark(c);

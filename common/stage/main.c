@@ -414,6 +414,8 @@ static int live(struct life *l, struct cpv_err *err)
                         s->device);
     l->run.corpus = s->corpus;
     l->run.seed = s->seed;
+    l->run.device = s->device;
+    l->run.base = l->run.config ? base_of(l) : NULL;
     l->run.accept_transient = s->accept_transient;
     l->run.dry_run = s->dry_run;
     l->run.threads = s->threads ? (int)s->threads : processors > 0 ? (int)processors : 1;

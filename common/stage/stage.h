@@ -84,6 +84,8 @@ struct cpv_run {
     const char *column;   /* "fetch", "shards/train" */
     const char *corpus;   /* folder */
     const char *config;   /* file, or NULL */
+    const char *base;     /* folder that its relative paths start from; NULL: none */
+    const char *device;   /* as --device: "auto", "cpu", "cuda", "cuda:1" */
     int64_t seed;
     int threads;      /* at least 1 */
     uint32_t n_parts; /* set by open */

@@ -7,4 +7,4 @@ set -eu
 tool=$(command -v clang-format-14 || command -v clang-format) || exit 77
 "$tool" --version | grep -q 'version 14\.' || exit 77
 
-ours '*.c' '*.cc' '*.h' '*.cu' | xargs -r "$tool" --dry-run -Werror --ferror-limit=3
+ours '*.c' '*.h' '*.cu' '*.cuh' '*.cc' | xargs -r "$tool" --dry-run -Werror --ferror-limit=3

@@ -18,7 +18,7 @@ complain() { # text; lines on standard input
 # Files made by other programs on purpose, good and broken, are not text of ours.
 text() { ours '*' | grep -vE '^(tests/(golden|fuzz/seeds|fixtures/data)/|LICENSE$)' |
     while read -r f; do ! grep -Iq . "$f" || printf '%s\n' "$f"; done; }
-code() { ours '*.c' '*.cc' '*.h' '*.cu'; }
+code() { ours '*.c' '*.h' '*.cu' '*.cuh' '*.cc'; }
 
 text >"${TMPDIR:-/tmp}/hygiene.$$"
 trap 'rm -f "${TMPDIR:-/tmp}/hygiene.$$"' EXIT

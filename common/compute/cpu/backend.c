@@ -74,6 +74,14 @@ static size_t cpu_scratch_back(const cpv_compute *c, const struct cpv_op *op,
 {
     (void)grad;
     switch (op->kind) {
+    case CPV_OP_ATTENTION:
+        return cpu_attention_back_scratch(c, op);
+    case CPV_OP_L2NORM:
+        return cpu_rows_back_scratch(c, op->l2norm.x);
+    case CPV_OP_SOFTMAX:
+        return cpu_rows_back_scratch(c, op->softmax.x);
+    case CPV_OP_UNARY:
+        return cpu_rows_back_scratch(c, op->unary.x);
     case CPV_OP_LAYERNORM:
         return cpu_layernorm_back_scratch(c, op);
     case CPV_OP_LINEAR:
@@ -130,8 +138,13 @@ const struct cpv_backend cpv_backend_cpu = {
     .back =
         {
             [CPV_OP_ADD] = ref_add_back,
+            [CPV_OP_ATTENTION] = cpu_attention_back,
+            [CPV_OP_EMBED] = ref_embed_back,
+            [CPV_OP_GATHER] = ref_gather_back,
+            [CPV_OP_L2NORM] = cpu_l2norm_back,
             [CPV_OP_LAYERNORM] = cpu_layernorm_back,
             [CPV_OP_LINEAR] = cpu_linear_back,
-            [CPV_OP_UNARY] = ref_unary_back,
+            [CPV_OP_SOFTMAX] = cpu_softmax_back,
+            [CPV_OP_UNARY] = cpu_unary_back,
         },
 };

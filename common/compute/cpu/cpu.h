@@ -81,14 +81,21 @@ CPU_RUN(softmax);
 CPU_RUN(tokens);
 CPU_RUN(topk);
 CPU_RUN(unary);
+CPU_BACK(attention);
+CPU_BACK(l2norm);
 CPU_BACK(layernorm);
 CPU_BACK(linear);
+CPU_BACK(softmax);
+CPU_BACK(unary);
 
 size_t cpu_attention_scratch(const cpv_compute *c, const struct cpv_op *op);
+size_t cpu_attention_back_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_embed_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_linear_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_linear_back_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_layernorm_back_scratch(const cpv_compute *c, const struct cpv_op *op);
+/* Of an operation whose rows go back one by one: a row for each thread. */
+size_t cpu_rows_back_scratch(const cpv_compute *c, cpv_tensor x);
 size_t cpu_similarity_scratch(const cpv_compute *c, const struct cpv_op *op);
 
 #ifdef __cplusplus

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Operations on rows: one kernel call a row, rows divided among the team. */
+#include <math.h>
 #include <string.h>
 
 #include "common/compute/cpu/cpu.h"
@@ -134,6 +135,100 @@ CPU_RUN(topk)
     (void)scratch;
     (void)err;
     return run_rows(c, op, op->topk.x, topk_row);
+}
+
+/* ---- back, row by row ---- */
+
+struct back_job {
+    const struct cpv_kernels *k;
+    const struct cpv_op *op, *grad;
+    cpv_tensor dx; /* of the rows' input */
+    int64_t each;
+    float *room; /* a row for each thread */
+    void (*row)(const struct back_job *job, int64_t i, float *dx);
+};
+
+size_t cpu_rows_back_scratch(const cpv_compute *c, cpv_tensor x)
+{
+    return (size_t)(x.cols * c->threads) * sizeof(float);
+}
+
+static void some_back(void *arg, int64_t first, int64_t end, int who)
+{
+    const struct back_job *job = arg;
+    int64_t last = end * job->each < job->dx.rows ? end * job->each : job->dx.rows;
+    float *row = job->room + who * job->dx.cols;
+
+    for (int64_t i = first * job->each; i < last; i++) {
+        job->row(job, i, row);
+        job->k->add(cpv_f32(job->dx, i), cpv_f32(job->dx, i), row, (size_t)job->dx.cols);
+    }
+}
+
+/* `row` makes what is to be added to row i of dx. */
+static int back_rows(const cpv_compute *c, const struct cpv_op *op,
+                     const struct cpv_op *grad, cpv_tensor dx, void *scratch,
+                     void (*row)(const struct back_job *job, int64_t i, float *dx))
+{
+    struct back_job job = {cpu_k(c), op, grad, dx, 0, scratch, row};
+
+    if (!dx.data)
+        return CPV_OK;
+    job.each = 1 + (16 << 10) / dx.cols;
+    cpv_team_run(cpu_team(c), (dx.rows + job.each - 1) / job.each, some_back, &job);
+    return CPV_OK;
+}
+
+static void unary_back_row(const struct back_job *job, int64_t i, float *dx)
+{
+    const struct cpv_op_unary *u = &job->op->unary;
+
+    job->k->unary_dx(u->kind, dx, cpv_f32(job->grad->unary.out, i), cpv_f32(u->x, i),
+                     (size_t)u->x.cols);
+}
+
+CPU_BACK(unary)
+{
+    (void)err;
+    return back_rows(c, op, grad, grad->unary.x, scratch, unary_back_row);
+}
+
+static void softmax_back_row(const struct back_job *job, int64_t i, float *dx)
+{
+    const struct cpv_op_softmax *s = &job->op->softmax;
+
+    job->k->softmax_dx(dx, cpv_f32(s->out, i), cpv_f32(job->grad->softmax.out, i),
+                       (size_t)s->x.cols);
+}
+
+CPU_BACK(softmax)
+{
+    (void)err;
+    return back_rows(c, op, grad, grad->softmax.x, scratch, softmax_back_row);
+}
+
+/* With y = x / n: dx = (dy - y (y dy)) / n, where n is the norm; dy / n where it is eps.
+ */
+static void l2norm_back_row(const struct back_job *job, int64_t i, float *dx)
+{
+    const struct cpv_op_l2norm *l = &job->op->l2norm;
+    const float *x = cpv_f32(l->x, i), *y = cpv_f32(l->out, i);
+    const float *dy = cpv_f32(job->grad->l2norm.out, i);
+    size_t n = (size_t)l->x.cols;
+    float norm = sqrtf(job->k->dot(x, x, n));
+
+    if (norm < l->eps) {
+        job->k->scale(dx, dy, 1 / l->eps, n);
+        return;
+    }
+    job->k->scale(dx, dy, 1 / norm, n);
+    job->k->axpy(dx, y, -job->k->dot(y, dy, n) / norm, n);
+}
+
+CPU_BACK(l2norm)
+{
+    (void)err;
+    return back_rows(c, op, grad, grad->l2norm.x, scratch, l2norm_back_row);
 }
 
 /* ---- back through layer norm ---- */

@@ -11,15 +11,16 @@
 #include <cuda_runtime_api.h>
 
 #include "common/base/sys.h"
+#include "common/compute/cuda/internal.h"
 #include "common/compute/cuda/probe.h"
 #include "common/compute/mix.h"
 
 #define PROBE_WORDS (1 << 20) /* 4 MiB: more words than one grid has threads */
 #define PROBE_SEED  0x43505631u
 
-static int fail_cuda(struct cpv_err *err, int code, int device, const char *doing)
+int cpv_cuda_fail(struct cpv_err *err, int cuda_error, int device, const char *doing)
 {
-    cudaError_t e = (cudaError_t)code;
+    cudaError_t e = (cudaError_t)cuda_error;
 
     (void)cudaGetLastError(); /* the runtime keeps it otherwise, for a later caller */
     return cpv_fail(err, e == cudaErrorMemoryAllocation ? CPV_E_MEMORY : CPV_E_IO,
@@ -52,7 +53,7 @@ static int attribute(enum cudaDeviceAttr which, int i, int *out, struct cpv_err 
 {
     cudaError_t e = cudaDeviceGetAttribute(out, which, i);
 
-    return e == cudaSuccess ? CPV_OK : fail_cuda(err, e, i, "read its attributes");
+    return e == cudaSuccess ? CPV_OK : cpv_cuda_fail(err, e, i, "read its attributes");
 }
 
 int cpv_gpu_describe(int i, struct cpv_gpu *out, struct cpv_err *err)
@@ -64,7 +65,7 @@ int cpv_gpu_describe(int i, struct cpv_gpu *out, struct cpv_err *err)
     if ((rc = check_number(i, err)))
         return rc;
     if ((e = cudaGetDeviceProperties(&prop, i)) != cudaSuccess)
-        return fail_cuda(err, e, i, "read its properties");
+        return cpv_cuda_fail(err, e, i, "read its properties");
 
     *out = (struct cpv_gpu){.memory = prop.totalGlobalMem};
     snprintf(out->name, sizeof out->name, "%s", prop.name);
@@ -86,15 +87,15 @@ static int run_kernel(int device, uint32_t *words, size_t size, struct cpv_err *
     int e, rc = CPV_OK;
 
     if ((e = cudaMalloc((void **)&there, size)))
-        return fail_cuda(err, e, device, "take memory");
+        return cpv_cuda_fail(err, e, device, "take memory");
     if ((e = cudaMemcpy(there, words, size, cudaMemcpyHostToDevice)))
-        rc = fail_cuda(err, e, device, "copy to it");
+        rc = cpv_cuda_fail(err, e, device, "copy to it");
     else if ((e = cpv_cuda_probe_mix(there, PROBE_WORDS, PROBE_SEED)))
-        rc = fail_cuda(err, e, device, "start a kernel");
+        rc = cpv_cuda_fail(err, e, device, "start a kernel");
     else if ((e = cudaMemcpy(words, there, size, cudaMemcpyDeviceToHost)))
-        rc = fail_cuda(err, e, device, "run a kernel");
+        rc = cpv_cuda_fail(err, e, device, "run a kernel");
     if ((e = cudaFree(there)) && !rc)
-        rc = fail_cuda(err, e, device, "give memory back");
+        rc = cpv_cuda_fail(err, e, device, "give memory back");
     return rc;
 }
 
@@ -112,7 +113,7 @@ int cpv_gpu_probe(int i, struct cpv_err *err)
         words[k] = k;
 
     if ((e = cudaGetDevice(&before)) || (e = cudaSetDevice(i))) {
-        rc = fail_cuda(err, e, i, "choose it");
+        rc = cpv_cuda_fail(err, e, i, "choose it");
         goto done;
     }
     if ((rc = run_kernel(i, words, size, err)))
@@ -129,7 +130,7 @@ int cpv_gpu_probe(int i, struct cpv_err *err)
     }
 restore:
     if ((e = cudaSetDevice(before)) && !rc)
-        rc = fail_cuda(err, e, before, "choose it");
+        rc = cpv_cuda_fail(err, e, before, "choose it");
 done:
     cpv_free(words);
     return rc;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernel of cpv_gpu_probe(): one word a thread, a grid-stride loop. */
-#include <cuda_runtime.h>
-
+#include "common/compute/cuda/portable.cuh"
 #include "common/compute/cuda/probe.h"
 #include "common/compute/mix.h"
 
@@ -20,7 +19,7 @@ extern "C" int cpv_cuda_probe_mix(uint32_t *data, int64_t n, uint32_t seed)
 
     if (n <= 0)
         return cudaSuccess;
-    mix_kernel<<<(unsigned)(blocks < most ? blocks : most), (unsigned)block>>>(data, n,
-                                                                               seed);
+    CPV_LAUNCH(mix_kernel, (unsigned)(blocks < most ? blocks : most), (unsigned)block, 0,
+               nullptr, data, n, seed);
     return cudaGetLastError();
 }

@@ -76,8 +76,13 @@ const struct cpv_backend cpv_backend_ref = {
     .back =
         {
             [CPV_OP_ADD] = ref_add_back,
+            [CPV_OP_ATTENTION] = ref_attention_back,
+            [CPV_OP_EMBED] = ref_embed_back,
+            [CPV_OP_GATHER] = ref_gather_back,
+            [CPV_OP_L2NORM] = ref_l2norm_back,
             [CPV_OP_LAYERNORM] = ref_layernorm_back,
             [CPV_OP_LINEAR] = ref_linear_back,
+            [CPV_OP_SOFTMAX] = ref_softmax_back,
             [CPV_OP_UNARY] = ref_unary_back,
         },
 };

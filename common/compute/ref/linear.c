@@ -88,6 +88,8 @@ size_t ref_scratch_back(const cpv_compute *c, const struct cpv_op *op,
 {
     (void)c;
     (void)grad;
+    if (op->kind == CPV_OP_ATTENTION)
+        return ref_attention_back_scratch(op);
     if (op->kind != CPV_OP_LINEAR)
         return 0;
     return 2 * (size_t)op->linear.x.rows * (size_t)op->linear.w->lora_rank *
@@ -154,9 +156,10 @@ REF_BACK(linear)
 
     (void)c;
     (void)err;
-    dyb.data = (float *)scratch + x.rows * w->lora_rank;
-    if (w->lora_rank)
+    if (w->lora_rank) {
+        dyb.data = (float *)scratch + x.rows * w->lora_rank;
         back_lora(w, x, dy, xa, dyb);
+    }
     if (dx.data)
         back_x(w, dy, dx, dyb.data);
     if (w->grad[CPV_PARAM_MATRIX].data)

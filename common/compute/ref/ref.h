@@ -49,13 +49,19 @@ REF_RUN(topk);
 REF_RUN(unary);
 
 REF_BACK(add);
+REF_BACK(attention);
+REF_BACK(embed);
+REF_BACK(gather);
+REF_BACK(l2norm);
 REF_BACK(layernorm);
 REF_BACK(linear);
+REF_BACK(softmax);
 REF_BACK(unary);
 
 size_t ref_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t ref_scratch_back(const cpv_compute *c, const struct cpv_op *op,
                         const struct cpv_op *grad);
+size_t ref_attention_back_scratch(const struct cpv_op *op);
 
 size_t ref_weight_bytes(const cpv_device *d, const cpv_weight *w);
 int ref_weight_pack(cpv_device *d, cpv_weight *w, const struct cpv_weight_params *params,

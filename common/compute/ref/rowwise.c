@@ -256,6 +256,27 @@ REF_RUN(softmax)
     return CPV_OK;
 }
 
+/* dx = y (dy - sum(y dy)) */
+REF_BACK(softmax)
+{
+    const struct cpv_op_softmax *s = &op->softmax;
+    cpv_tensor dy = grad->softmax.out, dx = grad->softmax.x;
+
+    (void)c;
+    (void)scratch;
+    (void)err;
+    for (int64_t i = 0; dx.data && i < s->x.rows; i++) {
+        const float *y = cpv_f32(s->out, i), *d = cpv_f32(dy, i);
+        double mean = 0;
+
+        for (int64_t j = 0; j < s->x.cols; j++)
+            mean += (double)y[j] * d[j];
+        for (int64_t j = 0; j < s->x.cols; j++)
+            cpv_f32(dx, i)[j] += (float)(y[j] * (d[j] - mean));
+    }
+    return CPV_OK;
+}
+
 REF_RUN(l2norm)
 {
     const struct cpv_op_l2norm *l = &op->l2norm;
@@ -273,6 +294,35 @@ REF_RUN(l2norm)
         norm = norm < l->eps ? l->eps : norm;
         for (int64_t j = 0; j < l->x.cols; j++)
             cpv_f32(l->out, i)[j] = (float)(x[j] / norm);
+    }
+    return CPV_OK;
+}
+
+/* With y = x / n: dx = (dy - y (y dy)) / n, where n is the norm; dy / n where it is eps.
+ */
+REF_BACK(l2norm)
+{
+    const struct cpv_op_l2norm *l = &op->l2norm;
+    cpv_tensor dy = grad->l2norm.out, dx = grad->l2norm.x;
+
+    (void)c;
+    (void)scratch;
+    (void)err;
+    for (int64_t i = 0; dx.data && i < l->x.rows; i++) {
+        const float *x = cpv_f32(l->x, i), *d = cpv_f32(dy, i);
+        double sum = 0, along = 0, norm;
+
+        for (int64_t j = 0; j < l->x.cols; j++) {
+            sum += (double)x[j] * x[j];
+            along += (double)x[j] * d[j];
+        }
+        norm = sqrt(sum);
+        if (norm < l->eps) {
+            norm = l->eps;
+            along = 0;
+        }
+        for (int64_t j = 0; j < l->x.cols; j++)
+            cpv_f32(dx, i)[j] += (float)((d[j] - x[j] * along / (norm * norm)) / norm);
     }
     return CPV_OK;
 }

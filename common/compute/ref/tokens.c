@@ -34,6 +34,35 @@ REF_RUN(embed)
     return CPV_OK;
 }
 
+static void add_row(cpv_tensor to, int64_t row, cpv_tensor dy, int64_t i, float scale)
+{
+    for (int64_t j = 0; to.data && j < dy.cols; j++)
+        cpv_f32(to, row)[j] += scale * cpv_f32(dy, i)[j];
+}
+
+/* Row by row in order. Masters are f32 on any backend of the host's, so this is theirs.
+ */
+REF_BACK(embed)
+{
+    const struct cpv_op_embed *e = &op->embed;
+    cpv_tensor dy = grad->embed.out;
+
+    (void)c;
+    (void)scratch;
+    (void)err;
+    for (int64_t i = 0; i < dy.rows; i++) {
+        int64_t id = *cpv_i32(e->ids, i);
+        int64_t at = e->positions ? (int64_t)*cpv_i32(e->at, i) + e->offset : 0;
+
+        if (!within(id, e->table) || (e->positions && !within(at, e->positions)))
+            continue;
+        add_row(e->table->grad[CPV_PARAM_MATRIX], id, dy, i, e->scale);
+        if (e->positions)
+            add_row(e->positions->grad[CPV_PARAM_MATRIX], at, dy, i, 1);
+    }
+    return CPV_OK;
+}
+
 REF_RUN(positions)
 {
     const cpv_rows *rows = &op->positions.rows;
@@ -57,6 +86,18 @@ REF_RUN(gather)
     for (int64_t i = 0; i < g->out.rows; i++)
         memcpy(cpv_f32(g->out, i), cpv_f32(g->x, *cpv_i32(g->index, i)),
                (size_t)g->out.cols * sizeof(float));
+    return CPV_OK;
+}
+
+REF_BACK(gather)
+{
+    cpv_tensor dy = grad->gather.out;
+
+    (void)c;
+    (void)scratch;
+    (void)err;
+    for (int64_t i = 0; i < dy.rows; i++)
+        add_row(grad->gather.x, *cpv_i32(op->gather.index, i), dy, i, 1);
     return CPV_OK;
 }
 

@@ -72,6 +72,8 @@ int place_open(struct place *p, const char *arg, struct place_dtypes dtypes)
     if (!(weights >> dtypes.weights & 1u) || !(values >> dtypes.values & 1u))
         return PLACE_SKIP;
     rc = cpv_device_open(&p->device, &params, &err);
+    if (rc == CPV_E_USAGE) /* has both, but not together, or not on this machine */
+        return PLACE_SKIP;
     if (rc != CPV_OK)
         (void)printf("%s: %s\n", p->text, err.text);
     return rc;

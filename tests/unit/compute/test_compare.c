@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "tests/unit/compute/compare.h"
+#include "tests/unit/compute/inputs.h"
 
 static bool one(float got, double want, struct tolerance tol)
 {
@@ -134,6 +135,62 @@ static void bits_are_bits(void **state)
     assert_string_equal(text, "first difference at [1]: 2, expected 5");
 }
 
+/* Inputs: the dtypes' own values, which all other tests count on. */
+static void values_are_rounded_as_devices_do(void **state)
+{
+    static const struct {
+        cpv_dtype dtype;
+        double x, rounded;
+    } table[] = {
+        {CPV_BF16, 1 + 0x1p-8, 1},
+        {CPV_BF16, 1 + 0x1p-7 + 0x1p-8, 1 + 0x1p-6},
+        {CPV_BF16, -(1 + 0x1p-8 + 0x1p-20), -(1 + 0x1p-7)},
+        {CPV_BF16, 0x1.ffp127, INFINITY},
+        {CPV_BF16, 0x1.fep127, 0x1.fep127},
+        {CPV_BF16, 0x1p-133, 0x1p-133},
+        {CPV_BF16, 0x1p-134, 0},
+        {CPV_F16, 65504, 65504},
+        {CPV_F16, 65519.9, 65504},
+        {CPV_F16, 65520, INFINITY},
+        {CPV_F16, -1e9, -INFINITY},
+        {CPV_F16, 1 + 0x1p-11, 1},
+        {CPV_F16, 0x1p-24, 0x1p-24},
+        {CPV_F16, 0x1.8p-24, 0x1p-23},
+        {CPV_F16, 0x1p-25, 0},
+        {CPV_F32, 1 + 0x1p-24, 1},
+        {CPV_F32, 1e39, INFINITY},
+        {CPV_F32, 0x1p-149, 0x1p-149},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        if ((double)input_round(table[i].dtype, table[i].x) != table[i].rounded)
+            fail_msg("%zu: %a became %a", i, table[i].x,
+                     (double)input_round(table[i].dtype, table[i].x));
+    assert_true(isnan(input_round(CPV_F16, NAN)));
+    assert_true(signbit(input_round(CPV_BF16, -0.0)));
+}
+
+static void kinds_are_what_they_say(void **state)
+{
+    float x[6 * 40];
+    int special = 0;
+
+    (void)state;
+    for (int kind = 0; kind < INPUT_KINDS; kind++) {
+        input_fill(x, 6, 40, (enum input_kind)kind, CPV_F32, 1, 2);
+        for (int i = 0; i < 240; i++) {
+            bool odd = kind == INPUT_NAN ? isnan(x[i]) : isinf(x[i]);
+
+            assert_true(odd || isfinite(x[i]));
+            assert_false(odd && i / 40 % 3 != 0);
+            special += odd;
+        }
+        assert_int_equal(special > 0, kind == INPUT_INF || kind == INPUT_NAN);
+        special = 0;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +200,8 @@ int main(void)
         cmocka_unit_test(lengths_must_agree),
         cmocka_unit_test(the_first_and_the_worst_are_named),
         cmocka_unit_test(bits_are_bits),
+        cmocka_unit_test(values_are_rounded_as_devices_do),
+        cmocka_unit_test(kinds_are_what_they_say),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -390,6 +392,58 @@ static void a_residual_may_be_the_output(void **state)
         }
 }
 
+/* Outputs, bias, residual and A end where the next page is forbidden. */
+static float *at_a_cliff(struct rng *r, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (n * 4 / page + 2) * page;
+    char *p =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    float *x;
+
+    assert_true(p != MAP_FAILED);
+    assert_int_equal(mprotect(p + size - page, page, PROT_NONE), 0);
+    x = (float *)(void *)(p + size - page) - n;
+    for (size_t i = 0; i < n; i++)
+        x[i] = in_one(r);
+    return x;
+}
+
+static void off_the_cliff(float *x, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (n * 4 / page + 2) * page;
+
+    assert_int_equal(munmap((char *)(x + n) + page - size, size), 0);
+}
+
+static void nothing_beyond_an_operand_is_touched(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < CPV_ISA_COUNT; isa++)
+        for (size_t n = 1; n <= 50 && level(isa); n++) {
+            struct rng r = {41};
+            size_t m = 5, k = 7;
+            struct product p;
+            struct cpv_gemm_f32 g;
+            float *a, *c, *bias, *residual;
+
+            make(&p, level(isa), &r, m, n, k);
+            g = call_of(&p);
+            g.a = a = at_a_cliff(&r, m * k);
+            g.a_row = k;
+            g.a_col = 1;
+            g.c = c = at_a_cliff(&r, m * n);
+            g.c_ld = n;
+            g.e.bias = bias = at_a_cliff(&r, n);
+            g.e.residual = residual = at_a_cliff(&r, m * n);
+            g.e.residual_ld = n;
+            g.e.accumulate = true;
+            p.kernels->gemm.f32(&g);
+            off_the_cliff(a, m * k), off_the_cliff(c, m * n);
+            off_the_cliff(bias, n), off_the_cliff(residual, m * n);
+            drop(&p);
+        }
+}
+
 /* ---- packing ---- */
 
 static void packing_in_any_way_gives_the_same(void **state)
@@ -410,6 +464,8 @@ static void packing_in_any_way_gives_the_same(void **state)
             for (size_t i = 0; i < n * k; i++)
                 turned[i % k * n + i / k] = w[i];
             cut = between(&r, 0, n - 1);
+            memset(other, 0x11, bytes); /* so that what nobody wrote differs */
+            memset(other8, 0x11, bytes8);
             g->pack(one, n, k, 0, n, w, k, 1);
             g->pack(other, n, k, cut, n - cut, turned + cut, 1, n);
             g->pack(other, n, k, 0, cut, w, k, 1);
@@ -479,6 +535,7 @@ int main(void)
         cmocka_unit_test(rows_do_not_depend_on_their_batch),
         cmocka_unit_test(columns_and_rows_may_be_divided),
         cmocka_unit_test(a_residual_may_be_the_output),
+        cmocka_unit_test(nothing_beyond_an_operand_is_touched),
         cmocka_unit_test(packing_in_any_way_gives_the_same),
         cmocka_unit_test(nan_and_infinity_reach_what_depends_on_them),
     };

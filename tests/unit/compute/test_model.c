@@ -8,6 +8,7 @@
 #include "tests/unit/base/unit.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #include "tests/unit/compute/inputs.h"
 #include "tests/unit/compute/compare.h"
@@ -88,7 +89,7 @@ static int gather(const struct decoder *d, int32_t *slot, int32_t *length, int32
 static bool step(struct decoder *d)
 {
     int32_t slot[SLOTS], length[SLOTS], ids[SLOTS * PROMPT], best[SLOTS * PROMPT];
-    static float logits[SLOTS * PROMPT][TOY_WORDS];
+    float logits[SLOTS * PROMPT][TOY_WORDS];
     int n = gather(d, slot, length, ids);
     cpv_rows rows = cpv_rows_put(d->c, length, n);
     cpv_tensor y = toy_step(d->toy, d->c, d->self, d->memory, ids, rows,
@@ -165,13 +166,15 @@ static void translate_all(struct place *p, struct toy *toy, int context, struct 
 /* ---- comparisons ---- */
 
 /* Relative to the largest logit. A toy has no more than 12 roundings in a row between
- * two norms; 8 bits of weights and activations are a percent a product. */
+ * two norms, whose sum the norms may enlarge: 11 were seen of halves, and 15 of f32; 8
+ * bits of weights and activations are a percent a product. */
 static double allowed(const struct place *p)
 {
     if (p->device->weights == CPV_I8)
         return 0.1;
-    return 1e-5 + 6 * (p->device->values == CPV_F32 ? 0 : input_unit(p->device->values)) +
-           4 * (p->device->weights == CPV_F32 ? 0 : input_unit(p->device->weights));
+    return 1e-5 +
+           10 * (p->device->values == CPV_F32 ? 0 : input_unit(p->device->values)) +
+           6 * (p->device->weights == CPV_F32 ? 0 : input_unit(p->device->weights));
 }
 
 static void check_logits(const struct place *p, const char *what, const float *got,
@@ -326,6 +329,63 @@ static void company_and_threads_change_no_bit(void **state)
     end(&o);
 }
 
+/* Weights are only read: each thread has a context and caches of its own, no more. */
+struct worker {
+    pthread_t thread;
+    const struct toy *toy;
+    cpv_compute *c;
+    const struct story *forced;
+    struct story to;
+    bool good;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+
+    w->good = translate(w->toy, w->c, 0, SENTENCES - 1, &w->to, w->forced, NULL);
+    return NULL;
+}
+
+static void workers_share_weights(void **state)
+{
+    struct cpv_compute_params params = {.arena = (size_t)4 << 20, .threads = 1};
+    struct cpv_err err = {0};
+    struct worker *w;
+    struct open o;
+    char text[200];
+
+    begin(&o, state);
+    if (o.place->device->backend == &cpv_backend_cuda) {
+        /* Workers are how processors are used; a GPU is driven from one thread. */
+        end(&o);
+        skip();
+    }
+    w = calloc(3, sizeof *w);
+    assert_non_null(w);
+    for (int i = 0; i < 3; i++) {
+        w[i].toy = &o.toy;
+        w[i].forced = o.place->device->weights == CPV_F32 ? NULL : o.ref;
+        assert_ok(cpv_compute_open(&w[i].c, o.place->device, &params, &err));
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_join(w[i].thread, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        size_t n = sizeof w[i].to.logits / sizeof(float);
+
+        assert_ok(cpv_compute_sync(w[i].c, &err));
+        assert_true(w[i].good);
+        if (!compare_bits(w[i].to.logits[0][0], n, o.story->logits[0][0], n, TOY_WORDS,
+                          text, sizeof text))
+            fail_msg("%s: worker %d: %s", o.place->text, i, text);
+        cpv_compute_close(&w[i].c);
+    }
+    free(w);
+    end(&o);
+}
+
 /* The size of arena that a run takes, on a context of this size. */
 static int run_in(cpv_device *d, size_t arena, int threads, struct story *to,
                   size_t bytes[3], struct cpv_err *err)
@@ -422,6 +482,7 @@ static int run(const char *device, struct place_dtypes dtypes, int *ran, int *sk
         cmocka_unit_test_prestate(tokens_are_those_of_ref, &p),
         cmocka_unit_test_prestate(steps_are_the_full_pass, &p),
         cmocka_unit_test_prestate(company_and_threads_change_no_bit, &p),
+        cmocka_unit_test_prestate(workers_share_weights, &p),
         cmocka_unit_test_prestate(dry_foretells_every_byte, &p),
         cmocka_unit_test_prestate(a_wrong_weight_is_named_with_both_shapes, &p),
     };

@@ -42,10 +42,8 @@ void cpv_gemm_vnni_quantise(void *to, size_t m, size_t k, const float *a, size_t
         struct quant q = quant_of_row(x, k);
 
         scale[i] = q.scale;
-        if (!(q.scale > 0)) {
-            memset(row, 128, stride);
-            continue;
-        }
+        /* Rows of zeros and of what is no number have the inverse 0: what they become
+         * here is multiplied by 0 or NaN in the end. */
         /* A row is whole vectors: it has room for what lies beyond k. */
         for (size_t p = 0; p < k; p += VW)
             store_bytes(row + p, v_load_upto(x, p, k, 0) * q.inverse);
@@ -84,8 +82,11 @@ VNNI INLINE void tile(const struct sums *s, const int rows, const int vectors)
     {
         __m512i less = _mm512_loadu_si512(s->offset + j * VW);
 
-        UNROLL for (int i = 0; i < rows; i++) sum[i][j] =
-            _mm512_sub_epi32(_mm512_setzero_si512(), less);
+        UNROLL for (int i = 0; i < rows; i++)
+        {
+            __builtin_prefetch(s->c + (size_t)i * s->c_ld + j * VW, 1);
+            sum[i][j] = _mm512_sub_epi32(_mm512_setzero_si512(), less);
+        }
     }
     for (size_t p = 0; p < s->steps; p++, w += PANEL * 4, a += 4, next += s->ahead.step) {
         __m512i b[TILE_VECTORS];
