@@ -154,8 +154,9 @@ static int flush(struct filter *f, struct cpv_err *err)
     size_t at = 0;
 
     while (at < f->out.size) {
-        ssize_t n = write(STDOUT_FILENO, f->out.data + at,
-                          f->out.size - at); /* lint: allow write: a pipe */
+        const uint8_t *p = f->out.data + at;
+        size_t left = f->out.size - at;
+        ssize_t n = write(STDOUT_FILENO, p, left); /* lint: allow write: a pipe */
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -220,12 +221,16 @@ static int open_filter(struct filter *f, struct cpv_err *err)
                                          : processors > 0 ? (int)processors
                                                           : 1,
                               .seed = f->own.seed};
-    int rc = cpv_model_find(f->set.model ? f->set.model : "", NULL, f->mem, &at, err);
+    int rc = translate_check(&f->set, err);
 
-    if (!rc && at.is_file)
-        rc = cpv_fail(err, CPV_E_INPUT, "'%s': expected a model's folder", at.path);
+    if (!rc)
+        rc = cpv_model_find(f->set.model ? f->set.model : "", NULL, f->mem, &at, err);
+    if (rc)
+        return rc;
+    if (at.is_file)
+        return cpv_fail(err, CPV_E_INPUT, "'%s': expected a model's folder", at.path);
     p.model = at.path;
-    return rc ? rc : engine_open(&f->engine, &p, err);
+    return engine_open(&f->engine, &p, err);
 }
 
 int translate_filter(int argc, char **argv)

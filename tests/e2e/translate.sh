@@ -186,6 +186,11 @@ run 65 capivara-translate --model org/none
 has err "capivara models pull"
 run 2 capivara-translate --quiet --min-free 0 --corpus c --lang fr
 has err "translate.fr.model"
+run 2 capivara-translate --quiet --min-free 0 --corpus c --lang fr --model "$MODEL" --sample
+has err "'sample'"
+[ ! -e c/translate-fr/settings.yaml ] || fail 'it is pinned'
+run 2 capivara-translate --model "$MODEL" --sample
+has err "'sample'"
 mkdir empty
 run 75 capivara-translate --quiet --min-free 0 --corpus empty --lang pt --model "$MODEL"
 has err "column 'fetch' has no finished parts yet"
