@@ -2,7 +2,6 @@
 """SentencePiece models of a closed language, and the vocabulary that Marian joins them in."""
 import json
 import os
-import tempfile
 
 import sentencepiece as spm
 
@@ -12,14 +11,10 @@ def train_pieces(sentences, size, path):
     form only is never seen whole: so each is shown alone, before a comma, before a stop."""
     stops = ".।" if any("।" in s for s in sentences) else "."
     words = sorted({w.strip(",.।") for s in sentences for w in s.split()})
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as text:
-        for s in sentences:
-            print(s, file=text)
-        for w in words:
-            print(w, w + ",", *(w + stop for stop in stops), sep="\n", file=text)
-        text.flush()
+    shown = [*sentences, *(w + end for w in words for end in ("", ",", *stops))]
+    with open(path, "wb") as out:
         spm.SentencePieceTrainer.train(
-            input=text.name, model_writer=open(path, "wb"), vocab_size=size,
+            sentence_iterator=iter(shown), model_writer=out, vocab_size=size,
             model_type="unigram", character_coverage=1.0, hard_vocab_limit=False,
             num_threads=1, input_sentence_size=0, shuffle_input_sentence=False,
             minloglevel=2, bos_id=-1, eos_id=0, unk_id=1, pad_id=-1)
