@@ -51,7 +51,7 @@ def make(folder, shape):
             elif "norm" in name or name.endswith("bias"):
                 p.add_(0.1 * torch.randn_like(p))
         model.final_logits_bias.normal_(0, 0.3)
-        model.final_logits_bias[0, eos] = 4.5
+        model.final_logits_bias[0, eos] = 3.2
     model.save_pretrained(folder)
 
 
