@@ -9,7 +9,7 @@
 # tokens in, exactly 14 out, two workers of one thread. BUILD: a meson build folder, default
 # build/. PEER_PYTHON: a Python with ctranslate2 and transformers; without it only ours is
 # measured. ROUNDS, SENTENCES: 3, 512 (transformers: an eighth of it). ONLY: one of
-# int8-1, int8-4, f32-1. LANES: ours, default 32.
+# int8-1, int8-4, f32-1. LANES: ours, default 64, with beams 32.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -46,12 +46,13 @@ else
     echo "CTranslate2: not measured, PEER_PYTHON names no Python that has it"
 fi
 n=${SENTENCES:-512}
-lanes=${LANES:-32}
+lanes_for() { [ "$1" = 1 ] && echo "${LANES:-64}" || echo "${LANES:-32}"; }
 
 # one KIND: a line "who what sentences wall cpu" for each contender
 one() {
     dtype=${1%-*}
     beams=${1#*-}
+    lanes=$(lanes_for "$beams")
     if [ -n "$peers" ]; then
         echo "ctranslate2 $1 $("$python" "$here/peer.py" ct2 "$tmp/$dtype" "$dtype" "$beams" "$n")"
         [ "$1" != f32-1 ] ||
@@ -98,5 +99,6 @@ AWK
 awk -f "$tmp/awk" "$tmp/log"
 for kind in ${ONLY:-int8-1 int8-4 f32-1}; do
     echo "$kind, one worker:"
-    "$bench" "$model" "${kind%-*}" "${kind#*-}" "$((n / 4))" split "$lanes" | grep '%'
+    "$bench" "$model" "${kind%-*}" "${kind#*-}" "$((n / 2))" split \
+        "$(lanes_for "${kind#*-}")" | grep '%'
 done
