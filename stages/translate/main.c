@@ -128,6 +128,29 @@ static int open_imports(struct translate *t, struct cpv_err *err)
     return CPV_OK;
 }
 
+/* How many samples there are, for the progress line. */
+static int count_samples(struct cpv_run *run, const struct cpv_column *fetch,
+                         struct cpv_err *err)
+{
+    cpv_arena *mem = NULL;
+    uint64_t samples = 0;
+    int rc = cpv_arena_open(&mem, 0, err);
+
+    for (uint32_t i = 0; i < fetch->count && !rc; i++) {
+        struct cpv_record r;
+        char *path = cpv_column_path(mem, run->corpus, "fetch", fetch->at[i].part,
+                                     fetch->at[i].revision, CPV_FILE_RECORD);
+
+        rc = path ? cpv_record_read(path, mem, &r, err) : cpv_fail_memory(err);
+        samples += rc ? 0 : r.shard.samples;
+        cpv_arena_reset(mem);
+    }
+    cpv_arena_close(&mem);
+    if (!rc && run->progress)
+        cpv_progress_total(run->progress, samples);
+    return rc;
+}
+
 static int translate_open(struct cpv_run *run, struct cpv_err *err)
 {
     struct translate *t = cpv_arena_calloc(run->mem, 1, sizeof *t);
@@ -153,7 +176,7 @@ static int translate_open(struct cpv_run *run, struct cpv_err *err)
                         "column 'fetch' has no finished parts yet; run that stage first");
     run->n_parts =
         fetch.parts == UINT32_MAX ? fetch.at[fetch.count - 1].part + 1 : fetch.parts;
-    return CPV_OK;
+    return count_samples(run, &fetch, err);
 }
 
 /* The tar digest of the part that counts; and its number of samples. */
