@@ -210,7 +210,7 @@ def main():
     parse.add_argument("generator", help="capivara-demo-scenes")
     parse.add_argument("lang", nargs="+", choices=sorted(SIZES))
     parse.add_argument("--steps", type=int, default=1600)
-    parse.add_argument("--threads", type=int, default=2)
+    parse.add_argument("--threads", type=int, default=1)
     parse.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "../models"))
     parse.add_argument("--sentences", type=int, default=2000, help="to evaluate on")
     parse.add_argument("--evaluate", action="store_true", help="only that; no training")
