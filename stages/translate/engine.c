@@ -77,6 +77,11 @@ static int open_workers(engine *e, struct cpv_err *err)
                                        .threads = 1};
     int rc = CPV_OK;
 
+    if (e->p.n_best > search.beams)
+        return cpv_fail(err, CPV_E_USAGE,
+                        "%d translations of each text need as many beams, "
+                        "not %d",
+                        e->p.n_best, search.beams);
     e->worker = cpv_calloc((size_t)e->threads, sizeof *e->worker);
     if (!e->worker)
         return cpv_fail_memory(err);
@@ -198,7 +203,8 @@ static int tell(struct worker *w, struct translation *t, size_t before)
     int rc = CPV_OK;
 
     t->target = cpv_bytes_of(w->text.data + before, w->text.size - before);
-    t->flags |= translate_flags(t->source, t->target, e->p.lang);
+    if (e->p.n_best <= 1)
+        t->flags |= translate_flags(t->source, t->target, e->p.lang);
     if (e->done) {
         pthread_mutex_lock(&e->lock);
         rc = e->done(e->arg, t, &w->err);
@@ -208,21 +214,34 @@ static int tell(struct worker *w, struct translation *t, size_t before)
     return rc;
 }
 
+/* Translation `rank`, behind those before; how many tokens it has, or a code. */
+static int put_best(struct worker *w, const cpv_beam *beam, int rank)
+{
+    const int32_t *ids = NULL;
+    float score = 0;
+    int n = cpv_beam_best(beam, rank, &ids, &score), rc;
+
+    if (n < 0)
+        return 0;
+    if (w->e->p.n_best > 1)
+        cpv_buf_printf(&w->text, "%s%.4f\t", rank ? "\n" : "", (double)score);
+    rc = cpv_marian_text_decode(w->e->text, ids, (size_t)n, &w->text, &w->err);
+    return rc ? rc : n;
+}
+
 static int emit(void *arg, int sentence, const cpv_beam *beam)
 {
     struct worker *w = arg;
     struct translation *t = w->of[sentence];
     size_t before = w->text.size;
-    const int32_t *ids = NULL;
-    float score;
-    int n = cpv_beam_best(beam, 0, &ids, &score), rc;
+    int rc = put_best(w, beam, 0);
 
-    if (n < 0)
-        n = 0;
-    t->tokens_out = n;
+    t->tokens_out = rc > 0 ? rc : 0;
+    for (int rank = 1; rank < w->e->p.n_best && rc >= 0; rank++)
+        rc = put_best(w, beam, rank);
+    rc = rc < 0 ? rc : CPV_OK;
     if (cpv_beam_was_cut(beam))
         t->flags |= FLAG_CUT;
-    rc = cpv_marian_text_decode(w->e->text, ids, (size_t)n, &w->text, &w->err);
     if (!rc && w->text.failed)
         rc = cpv_fail_memory(&w->err);
     if (!rc)

@@ -26,7 +26,7 @@ enum {
 
 struct filter_settings {
     const char *device, *lang;
-    int64_t threads, seed;
+    int64_t threads, seed, n_best;
     bool quiet, flags;
 };
 
@@ -51,6 +51,16 @@ static const struct cpv_opt filter_options[] = {
      .fallback = "0",
      .min = 0,
      .max = 9007199254740992.0},
+    {.name = "n-best",
+     .kind = CPV_OPT_INT,
+     .offset = AT(n_best),
+     .fallback = "1",
+     .min = 1,
+     .max = CPV_BEAMS_MAX,
+     .arg = "N",
+     .help =
+         "N translations of each line, best first, each on a line of its own: number of "
+         "the line, score, text, parted by tabs."},
     {.name = "flags",
      .kind = CPV_OPT_FLAG,
      .offset = AT(flags),
@@ -132,6 +142,22 @@ static void shorten(struct filter *f)
 
 /* ---- writing ---- */
 
+/* Lines of score and text, each behind the number of the line that came in. */
+static void put_several(struct filter *f, const struct translation *t, uint64_t number)
+{
+    const uint8_t *at = t->target.data, *end = at + t->target.size;
+
+    while (at < end) {
+        const uint8_t *stop = memchr(at, '\n', (size_t)(end - at));
+        size_t n = stop ? (size_t)(stop - at) : (size_t)(end - at);
+
+        cpv_buf_printf(&f->out, "%llu\t", (unsigned long long)number);
+        cpv_buf_add(&f->out, at, n);
+        cpv_buf_byte(&f->out, '\n');
+        at += n + 1;
+    }
+}
+
 static void put_line(struct filter *f, const struct translation *t)
 {
     size_t at = f->out.size;
@@ -170,7 +196,10 @@ static int run_block(struct filter *f, struct translation *t, struct cpv_err *er
     int rc = n ? engine_run(f->engine, t, n, NULL, NULL, err) : CPV_OK;
 
     for (size_t i = 0; i < n && !rc; i++)
-        put_line(f, &t[i]);
+        if (f->own.n_best > 1)
+            put_several(f, &t[i], f->lines + i + 1);
+        else
+            put_line(f, &t[i]);
     if (rc)
         return rc;
     f->lines += n;
@@ -210,7 +239,8 @@ static int open_filter(struct filter *f, struct cpv_err *err)
                               .threads = f->own.threads   ? (int)f->own.threads
                                          : processors > 0 ? (int)processors
                                                           : 1,
-                              .seed = f->own.seed};
+                              .seed = f->own.seed,
+                              .n_best = (int)f->own.n_best};
     int rc = cpv_model_find(f->set.model ? f->set.model : "", NULL, f->mem, &at, err);
 
     if (!rc && at.is_file)

@@ -81,6 +81,9 @@ struct engine_params {
     const char *lang;
     int threads;
     int64_t seed;
+    /* Above 1: so many translations of each text, best first, as lines of score, tab and
+     * text in `target`; nothing is flagged then but FLAG_CUT. */
+    int n_best;
 };
 
 CPV_MUST_CHECK int engine_open(engine **out, const struct engine_params *params,
