@@ -61,18 +61,26 @@ static double cpu_seconds(void)
            1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
 }
 
+/* One line of a file of /proc, "" where there is none. */
+static void first_line(const char *path, char *to, int size)
+{
+    FILE *f = fopen(path, "r");
+
+    if (!f || !fgets(to, size, f))
+        *to = '\0';
+    if (f)
+        (void)fclose(f);
+}
+
 /* What this thread has waited for a processor; 0 where the system does not say. */
 static double waited(void)
 {
-    unsigned long long ran, ready = 0;
-    FILE *f = fopen("/proc/thread-self/schedstat", "r");
+    char text[200];
+    const char *second;
 
-    if (f) {
-        if (fscanf(f, "%llu %llu", &ran, &ready) != 2)
-            ready = 0;
-        (void)fclose(f);
-    }
-    return 1e-9 * (double)ready;
+    first_line("/proc/thread-self/schedstat", text, sizeof text);
+    second = strchr(text, ' ');
+    return second ? 1e-9 * (double)strtoull(second, NULL, 10) : 0;
 }
 
 /* ---- memory that belongs to no file ---- */

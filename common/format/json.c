@@ -12,45 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/base/utf8.h"
+
 static const char REPLACEMENT[] = "\xEF\xBF\xBD"; /* U+FFFD */
 
 /* ---- UTF-8 ---- */
 
-/*
- * The length of the valid character at p, or minus the length of the maximal
- * invalid part (Unicode 15, table 3-7 and section 3.9). n >= 1.
- */
-static int utf8_step(const uint8_t *p, size_t n)
-{
-    uint8_t low = 0x80, high = 0xBF; /* of the second byte */
-    int need, have;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] < 0xC2 || p[0] > 0xF4)
-        return -1;
-    need = p[0] < 0xE0 ? 1 : p[0] < 0xF0 ? 2 : 3;
-    if (p[0] == 0xE0)
-        low = 0xA0;
-    else if (p[0] == 0xED)
-        high = 0x9F;
-    else if (p[0] == 0xF0)
-        low = 0x90;
-    else if (p[0] == 0xF4)
-        high = 0x8F;
-    for (have = 1; have <= need; have++) {
-        if ((size_t)have >= n || p[have] < low || p[have] > high)
-            return -have;
-        low = 0x80;
-        high = 0xBF;
-    }
-    return need + 1;
-}
-
 bool cpv_utf8_valid(struct cpv_bytes s)
 {
     for (size_t i = 0; i < s.size;) {
-        int step = utf8_step(s.data + i, s.size - i);
+        int step = cpv_utf8_get(s.data + i, s.size - i, NULL);
 
         if (step < 0)
             return false;
@@ -65,7 +36,7 @@ bool cpv_utf8_clean(struct cpv_buf *to, struct cpv_bytes s)
     bool clean = true;
 
     while (i < s.size) {
-        int step = utf8_step(s.data + i, s.size - i);
+        int step = cpv_utf8_get(s.data + i, s.size - i, NULL);
 
         if (step > 0) {
             i += (size_t)step;
@@ -159,7 +130,7 @@ static void quote(struct cpv_buf *to, struct cpv_bytes s)
     cpv_buf_byte(to, '"');
     while (i < s.size) {
         uint8_t c = s.data[i];
-        int step = utf8_step(s.data + i, s.size - i);
+        int step = cpv_utf8_get(s.data + i, s.size - i, NULL);
 
         if (step > 0 && c >= 0x20 && c != '"' && c != '\\') {
             i += (size_t)step;
@@ -356,7 +327,7 @@ static void clean_string(struct cleaner *c)
     cpv_buf_byte(&c->out, c->in.data[c->at++]);
     while (c->at < c->in.size) {
         uint8_t b = c->in.data[c->at];
-        int step = utf8_step(c->in.data + c->at, c->in.size - c->at);
+        int step = cpv_utf8_get(c->in.data + c->at, c->in.size - c->at, NULL);
 
         if (b == '\\') {
             clean_escape(c);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "common/base/rng.h"
 #include "common/base/sys.h"
 
 static const float WORST = -1e9f; /* as there: an empty place */
@@ -27,6 +28,7 @@ struct cpv_beam {
     struct cpv_search s;
     int room, most; /* tokens: of the arrays, of this sequence */
     int length;     /* tokens so far */
+    uint64_t number;
     int live;
     bool done;
     float score[CPV_BEAMS_MAX];
@@ -45,7 +47,10 @@ int cpv_beam_open(cpv_beam **out, const struct cpv_search *search, int most,
 
     *out = NULL;
     if (search->beams < 1 || search->beams > CPV_BEAMS_MAX || most < 1 ||
-        search->bad_count > CPV_BAD_MAX)
+        search->bad_count > CPV_BAD_MAX ||
+        (search->sample.on &&
+         (search->beams != 1 || search->sample.top_k < 1 ||
+          search->sample.top_k > CPV_SAMPLE_MAX || !(search->sample.temperature > 0))))
         return cpv_fail(err, CPV_E_USAGE, "%d beams of %d tokens: expected 1 to %d of 1",
                         search->beams, most, CPV_BEAMS_MAX);
     b = cpv_calloc(1, sizeof *b);
@@ -79,8 +84,9 @@ void cpv_beam_close(cpv_beam **b)
     *b = NULL;
 }
 
-void cpv_beam_start(cpv_beam *b, int most)
+void cpv_beam_start(cpv_beam *b, int most, uint64_t number)
 {
+    b->number = number;
     b->most = most < b->room ? most : b->room;
     b->length = 0;
     b->live = 1;
@@ -97,6 +103,8 @@ void cpv_beam_start(cpv_beam *b, int most)
 
 int cpv_search_wants(const struct cpv_search *s)
 {
+    if (s->sample.on)
+        return s->sample.top_k + s->bad_count;
     return (s->beams > 1 ? 2 * s->beams : 1) + s->bad_count;
 }
 
@@ -159,6 +167,43 @@ static void add_candidate(cpv_beam *b, struct candidate c)
     b->cand[at] = c;
 }
 
+enum { STREAM_SAMPLE = 0x64726177 /* "draw" */ };
+
+/* The chance of token j, but for a factor that all share. */
+static double chance(const cpv_beam *b, const float *x, int j)
+{
+    return exp(((double)x[j] - (double)x[0]) / (double)b->s.sample.temperature);
+}
+
+/* The one candidate: drawn among the likeliest. Its score is its log-probability. */
+static void draw(cpv_beam *b, int k, const int32_t *ids, const float *x, float lse)
+{
+    int of[CPV_SAMPLE_MAX + CPV_BAD_MAX], n = 0;
+    double all = 0, sum = 0, at;
+    struct cpv_rng rng;
+
+    for (int j = 0; j < k && n < b->s.sample.top_k; j++)
+        if (ids[j] >= 0 && !is_bad(&b->s, ids[j]))
+            of[n++] = j;
+    for (int i = 0; i < n; i++)
+        all += chance(b, x, of[i]);
+    for (int i = 0; i < n; i++) {
+        sum += chance(b, x, of[i]);
+        if (sum >= (double)b->s.sample.top_p * all)
+            n = i + 1;
+    }
+    cpv_rng_init(&rng, b->s.sample.seed, STREAM_SAMPLE + (uint32_t)b->length, b->number);
+    at = cpv_rng_unit(&rng) * sum;
+    for (int i = 0; i < n; i++) {
+        at -= chance(b, x, of[i]);
+        if (at < 0 || i == n - 1) {
+            add_candidate(
+                b, (struct candidate){x[of[i]] - lse + b->score[0], 0, ids[of[i]]});
+            return;
+        }
+    }
+}
+
 static void collect(cpv_beam *b, int k, const int32_t *ids, const float *logits,
                     const float *lse)
 {
@@ -170,6 +215,10 @@ static void collect(cpv_beam *b, int k, const int32_t *ids, const float *logits,
         if (is_last(b) && b->s.forced_eos >= 0) {
             add_candidate(b, (struct candidate){b->score[i], i, b->s.forced_eos});
             continue;
+        }
+        if (b->s.sample.on) {
+            draw(b, k, id, x, lse[i]);
+            return;
         }
         for (int j = 0; j < k; j++)
             if (id[j] >= 0 && !is_bad(&b->s, id[j]))
@@ -204,7 +253,7 @@ static void finish(cpv_beam *b, const struct candidate *c)
         last.token[last.n++] = c->token;
     last.score = score;
     last.there = true;
-    last.cut = !eos;
+    last.cut = is_last(b);
     b->end[at] = last;
 }
 

@@ -21,7 +21,19 @@
 extern "C" {
 #endif
 
-enum { CPV_BEAMS_MAX = 16, CPV_BAD_MAX = 4 };
+enum { CPV_BEAMS_MAX = 16, CPV_BAD_MAX = 4, CPV_SAMPLE_MAX = 60 };
+
+/*
+ * Draw the next token instead of taking the best: of the top_k likeliest, of the first of
+ * those that have probability top_p together, at a temperature. What is drawn is a
+ * function of seed, the sequence's own number and the position (common/base/rng.h).
+ */
+struct cpv_sampling {
+    bool on; /* with one beam */
+    float temperature, top_p;
+    int top_k; /* 1 ... CPV_SAMPLE_MAX */
+    uint64_t seed;
+};
 
 struct cpv_search {
     int beams;            /* 1: greedy */
@@ -31,6 +43,7 @@ struct cpv_search {
     int32_t forced_eos; /* at the last position, whatever the model says; -1: none */
     int32_t bad[CPV_BAD_MAX]; /* tokens that never come */
     int bad_count;
+    struct cpv_sampling sample;
 };
 
 typedef struct cpv_beam cpv_beam;
@@ -40,8 +53,9 @@ CPV_MUST_CHECK int cpv_beam_open(cpv_beam **out, const struct cpv_search *search
                                  int most, struct cpv_err *err);
 void cpv_beam_close(cpv_beam **b);
 
-/* Begin a sequence of at most `most` new tokens (up to that of open). */
-void cpv_beam_start(cpv_beam *b, int most);
+/* Begin a sequence of at most `most` new tokens (up to that of open). `number` names it
+ * to the random numbers: a digest of its source. */
+void cpv_beam_start(cpv_beam *b, int most, uint64_t number);
 
 /* How many best continuations advance wants of each beam: more than the bad ones. */
 int cpv_search_wants(const struct cpv_search *s);
@@ -64,7 +78,7 @@ void cpv_beam_advance(cpv_beam *b, int k, const int32_t *ids, const float *logit
 /* Finished sequence `rank` (0: the best): its tokens without the closing eos, their
  * number, its score. -1 if there are no more. Valid until the next start. */
 int cpv_beam_best(const cpv_beam *b, int rank, const int32_t **tokens, float *score);
-/* Did the best one reach its length before it reached eos? */
+/* Did the best one end because it had reached its length? */
 bool cpv_beam_was_cut(const cpv_beam *b);
 
 #ifdef __cplusplus

@@ -14,7 +14,7 @@
 #include "common/model/marian_impl.h"
 
 enum {
-    LANES = 32,
+    LANES = 64,     /* greedy; with beams half as many */
     ENCODED = 1024, /* source tokens that are encoded together, at least one sentence */
 };
 
@@ -81,11 +81,24 @@ static struct cpv_top step(cpv_compute *c, const cpv_marian *m, cpv_kv *history,
 
 /* ---- the worst case, on shapes alone ---- */
 
+/* The most tokens that admit takes at once, in sentences as long as they may be. */
+static int most_sources(const cpv_marian_worker *w)
+{
+    const struct cpv_marian_limits *l = &w->limits;
+    int left = l->source > ENCODED ? l->source : ENCODED, n = 0;
+
+    for (; n < l->lanes && left > 0; n++) {
+        w->sources[n] = left < l->source ? left : l->source;
+        left -= w->sources[n];
+    }
+    return n;
+}
+
 static int measure(const cpv_marian_worker *w, const cpv_marian *dry, size_t *bytes,
                    struct cpv_err *err)
 {
     const struct cpv_marian_limits *l = &w->limits;
-    int32_t n = l->source > ENCODED ? 1 : ENCODED / l->source;
+    int32_t n;
     struct cpv_compute_params params = {.threads = l->threads};
     struct cpv_kv_params kept = {.layers = dry->config.decoder_layers,
                                  .slots = rows_of(w),
@@ -106,11 +119,9 @@ static int measure(const cpv_marian_worker *w, const cpv_marian *dry, size_t *by
         rc = cpv_compute_open(&b, dry->device, &params, err);
     if (rc)
         goto done;
-    n = n < l->lanes ? n : l->lanes;
     for (int i = 0; i < rows_of(w); i++) {
         w->slots[i] = i;
         w->memories[i] = i % l->lanes;
-        w->sources[i] = l->source;
         w->ids[i] = l->target - 1;
     }
     /* As long as can be: histories of all but one position, in a context of their own. */
@@ -119,6 +130,7 @@ static int measure(const cpv_marian_worker *w, const cpv_marian *dry, size_t *by
     if (l->target > 1)
         cpv_kv_extend(a, history, cpv_rows_equal(a, l->target - 1, rows_of(w)),
                       cpv_slots_put(a, w->slots, rows_of(w)));
+    n = most_sources(w);
     encode(b, dry, memory, NULL, w->sources, w->slots, n);
     cpv_kv_clear(a, memory, cpv_slots_put(a, w->slots, n));
     cpv_kv_extend(a, memory, cpv_rows_equal(a, l->source, n),
@@ -166,7 +178,7 @@ static int set_limits(cpv_marian_worker *w, const struct cpv_marian_limits *l,
 
     w->limits = *l;
     if (!l->lanes)
-        w->limits.lanes = LANES;
+        w->limits.lanes = w->search.beams == 1 ? LANES : LANES / 2;
     if (!l->threads)
         w->limits.threads = 1;
     if (!l->target || l->target > most)
@@ -332,6 +344,16 @@ static int most_for(const cpv_marian_worker *w, int source)
     return most >= 1 && most < l->target ? (int)most : l->target;
 }
 
+/* What its random numbers are drawn by, where any are: the sentence itself. */
+static uint64_t number_of(const struct cpv_sentence *s)
+{
+    uint64_t h = 14695981039346656037u;
+
+    for (int i = 0; i < s->n; i++)
+        h = (h ^ (uint32_t)s->ids[i]) * 1099511628211u;
+    return h ^ h >> 32;
+}
+
 /* Take the next sentences into free lanes, as many as may be encoded together. */
 static int admit(cpv_marian_worker *w, struct cpv_err *err)
 {
@@ -356,7 +378,7 @@ static int admit(cpv_marian_worker *w, struct cpv_err *err)
             lane++;
         w->lane[lane].sentence = at;
         w->lane[lane].fresh = true;
-        cpv_beam_start(w->lane[lane].beam, most_for(w, s->n));
+        cpv_beam_start(w->lane[lane].beam, most_for(w, s->n), number_of(s));
         memcpy(ids + tokens, s->ids, (size_t)s->n * sizeof *ids);
         tokens += s->n;
         w->sources[i] = s->n;
@@ -448,6 +470,20 @@ static int advance(cpv_marian_worker *w, struct cpv_err *err)
     return CPV_OK;
 }
 
+/* After a call that did not come to its end: no lane is in use, nothing is remembered. */
+static void abandon(cpv_marian_worker *w)
+{
+    struct cpv_compute_mark mark = cpv_compute_mark(w->c);
+
+    for (int i = 0; i < w->limits.lanes; i++)
+        w->lane[i].sentence = -1;
+    w->used = 0;
+    for (int i = 0; i < rows_of(w); i++)
+        w->slots[i] = i;
+    cpv_kv_clear(w->c, w->history, cpv_slots_put(w->c, w->slots, rows_of(w)));
+    cpv_compute_rewind(w->c, mark);
+}
+
 int cpv_marian_translate(cpv_marian_worker *w, const struct cpv_sentence *sentence, int n,
                          cpv_marian_emit *emit, void *arg, struct cpv_err *err)
 {
@@ -470,10 +506,8 @@ int cpv_marian_translate(cpv_marian_worker *w, const struct cpv_sentence *senten
         if (!rc)
             rc = retire(w, emit, arg);
     }
-    for (int i = 0; rc && i < w->limits.lanes; i++)
-        w->lane[i].sentence = -1;
     if (rc)
-        w->used = 0;
+        abandon(w);
     cpv_free(w->order);
     w->order = NULL;
     return rc;

@@ -273,7 +273,7 @@ static const cpv_weight *load_table(cpv_marian *m, const char *name, int64_t row
     const struct cpv_marian_config *k = &m->config;
     struct head_bias bias = {NULL, k};
     const struct cpv_ckpt_tensor *t =
-        cpv_params_tensor(m->params, (uint64_t)rows * (uint64_t)k->d_model, "%s", name);
+        cpv_params_matrix(m->params, rows, k->d_model, "%s", name);
     struct cpv_weight_params w = {
         .name = name,
         .out = rows,

@@ -126,6 +126,14 @@ const struct cpv_ckpt_tensor *cpv_params_tensor(cpv_params *p, uint64_t elements
     return p->err.code ? NULL : t;
 }
 
+const struct cpv_ckpt_tensor *cpv_params_matrix(cpv_params *p, int64_t rows, int64_t cols,
+                                                const char *fmt, ...)
+{
+    FORMAT(name, fmt);
+
+    return need(p, name, "", 2, rows, cols);
+}
+
 /* ---- sources ---- */
 
 /* rows_f32 counts rows of the first dimension; here they are of all but the last. */

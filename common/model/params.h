@@ -69,6 +69,9 @@ const cpv_weight *cpv_params_make(cpv_params *p, const struct cpv_weight_params 
 /* A tensor that must be there, of so many elements; NULL after a mistake. */
 const struct cpv_ckpt_tensor *cpv_params_tensor(cpv_params *p, uint64_t elements,
                                                 const char *fmt, ...) CPV_PRINTF(3, 4);
+/* The same, of exactly this shape. */
+const struct cpv_ckpt_tensor *cpv_params_matrix(cpv_params *p, int64_t rows, int64_t cols,
+                                                const char *fmt, ...) CPV_PRINTF(4, 5);
 /* The model's own finding. */
 void cpv_params_fail(cpv_params *p, int code, const char *fmt, ...) CPV_PRINTF(3, 4);
 

@@ -106,7 +106,8 @@ static int add_merge(cpv_bpe *t, struct cpv_bytes line, int32_t rank, struct cpv
 static int read_merges(cpv_bpe *t, struct cpv_bytes text, const char *path,
                        struct cpv_err *err)
 {
-    const uint8_t *at = text.data, *end = text.data + text.size, *stop;
+    const uint8_t *at = text.data ? text.data : (const uint8_t *)"", *stop,
+                  *end = at + text.size;
     size_t lines = 0, slots = 1024;
     int rc;
 
@@ -125,7 +126,7 @@ static int read_merges(cpv_bpe *t, struct cpv_bytes text, const char *path,
 
         if (line.size > 0 && line.data[line.size - 1] == '\r')
             line.size--;
-        if (rank >= 0 && (rc = add_merge(t, line, rank, err)))
+        if (rank >= 0 && line.size > 0 && (rc = add_merge(t, line, rank, err)))
             return cpv_err_add(err, "'%s' line %d", path, (int)rank + 2);
     }
     return CPV_OK;

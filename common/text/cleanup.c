@@ -30,7 +30,7 @@ static size_t replace(uint8_t *text, size_t size, struct cpv_bytes from,
 
 void cpv_cleanup(struct cpv_buf *text, size_t from)
 {
-    if (text->failed)
+    if (text->failed || text->size == from)
         return;
     for (size_t r = 0; r < CPV_COUNT(RULES); r++) {
         text->size =

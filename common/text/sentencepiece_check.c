@@ -92,8 +92,8 @@ static const char *check_table(struct cpv_bytes table)
         uint32_t u = cpv_load_u32(units + 4 * i);
         size_t to = i ^ ((size_t)(u >> 10) << ((u & 0x200) >> 6));
 
-        if (u & 0x80000000)
-            continue;
+        if (i > 0 && (u & 0x80000000))
+            continue; /* the root is followed whatever it says */
         if ((to | 0xFF) >= count)
             return "leads outside of itself";
         if ((u & 0x100) && (cpv_load_u32(units + 4 * to) & 0x7FFFFFFF) >= strings)

@@ -15,16 +15,13 @@ struct cpv_spm {
     sentencepiece::SentencePieceProcessor processor;
 };
 
-namespace
-{
-
-absl::string_view view(struct cpv_bytes b)
+static absl::string_view view(struct cpv_bytes b)
 {
     return absl::string_view(reinterpret_cast<const char *>(b.data), b.size);
 }
 
 /* One line of what the library says, control characters made blanks. */
-void explain(char why[CPV_SPM_WHY], const char *text)
+static void explain(char why[CPV_SPM_WHY], const char *text)
 {
     int n = 0;
 
@@ -34,7 +31,7 @@ void explain(char why[CPV_SPM_WHY], const char *text)
 }
 
 /* Runs f, which returns a status, and turns every way out into a code. */
-template <typename F> int guarded(char why[CPV_SPM_WHY], F f)
+template <typename F> static int guarded(char why[CPV_SPM_WHY], F f)
 {
     try {
         const sentencepiece::util::Status status = f();
@@ -52,8 +49,6 @@ template <typename F> int guarded(char why[CPV_SPM_WHY], F f)
     }
     return CPV_SPM_REFUSED;
 }
-
-} // namespace
 
 extern "C" {
 
@@ -136,5 +131,4 @@ int cpv_spm_is_byte(const struct cpv_spm *m, int32_t id)
 {
     return m->processor.IsByte(id);
 }
-
-} // extern "C"
+}

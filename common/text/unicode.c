@@ -2,45 +2,14 @@
 /* See unicode.h. */
 #include "common/text/unicode.h"
 
-enum { REPLACEMENT = 0xFFFD };
+#include "common/base/utf8.h"
 
-int cpv_unicode_get(const uint8_t *p, size_t n, uint32_t *c)
-{
-    uint8_t low = 0x80, high = 0xBF; /* of the second byte */
-    int need, have;
-    uint32_t v;
-
-    *c = p[0];
-    if (p[0] < 0x80)
-        return 1;
-    *c = REPLACEMENT;
-    if (p[0] < 0xC2 || p[0] > 0xF4)
-        return -1;
-    need = p[0] < 0xE0 ? 1 : p[0] < 0xF0 ? 2 : 3;
-    if (p[0] == 0xE0)
-        low = 0xA0;
-    else if (p[0] == 0xED)
-        high = 0x9F;
-    else if (p[0] == 0xF0)
-        low = 0x90;
-    else if (p[0] == 0xF4)
-        high = 0x8F;
-    v = p[0] & (0x3Fu >> need);
-    for (have = 1; have <= need; have++) {
-        if ((size_t)have >= n || p[have] < low || p[have] > high)
-            return -have;
-        v = v << 6 | (p[have] & 0x3F);
-        low = 0x80;
-        high = 0xBF;
-    }
-    *c = v;
-    return need + 1;
-}
+enum { REPLACEMENT = CPV_UTF8_REPLACEMENT };
 
 uint32_t cpv_unicode_next(struct cpv_bytes s, size_t *at)
 {
     uint32_t c;
-    int step = cpv_unicode_get(s.data + *at, s.size - *at, &c);
+    int step = cpv_utf8_get(s.data + *at, s.size - *at, &c);
 
     *at += (size_t)(step < 0 ? -step : step);
     return c;
@@ -70,7 +39,7 @@ struct cpv_bytes cpv_unicode_replace(struct cpv_bytes s, struct cpv_buf *room)
     cpv_buf_clear(room);
     while (i < s.size) {
         uint32_t c;
-        int step = cpv_unicode_get(s.data + i, s.size - i, &c);
+        int step = cpv_utf8_get(s.data + i, s.size - i, &c);
 
         if (step > 0) {
             i += (size_t)step;
@@ -107,7 +76,7 @@ struct cpv_bytes cpv_unicode_strip_left(struct cpv_bytes s)
             break;
         at = next;
     }
-    return cpv_bytes_of(s.data + at, s.size - at);
+    return at > 0 ? cpv_bytes_of(s.data + at, s.size - at) : s;
 }
 
 struct cpv_bytes cpv_unicode_strip_right(struct cpv_bytes s)

@@ -16,12 +16,6 @@ extern "C" {
 #endif
 
 /*
- * The character at p, of n >= 1 bytes: its length; or minus the length of the maximal
- * invalid part (Unicode 15, table 3-7 and section 3.9), *c being U+FFFD then.
- */
-int cpv_unicode_get(const uint8_t *p, size_t n, uint32_t *c);
-
-/*
  * The same over a whole text: steps *at over one character and returns it. Only for text
  * that went through cpv_unicode_replace; *at < s.size.
  */

@@ -173,7 +173,8 @@ int cpv_vocab_read_json(cpv_vocab **out, struct cpv_bytes json, const char *name
 int cpv_vocab_read_lines(cpv_vocab **out, struct cpv_bytes lines, const char *name,
                          struct cpv_err *err)
 {
-    const uint8_t *at = lines.data, *end = lines.data + lines.size;
+    const uint8_t *at = lines.data ? lines.data : (const uint8_t *)"",
+                  *end = at + lines.size;
     int32_t id = 0;
     int rc = open_empty(out, err);
 

@@ -5,6 +5,7 @@
  */
 #include "common/base/size.h"
 #include "demo/scenes/plan.h"
+#include "demo/scenes/words.h"
 
 static const char *const opening[CPV_OPENINGS] = {
     [CPV_OPEN_NONE] = "",
@@ -57,13 +58,6 @@ static const struct {
 
 static const char *const extent[CPV_EXTENTS] = {"small", "medium", "large"};
 
-static void word(struct cpv_buf *out, const char *w)
-{
-    if (out->size > 0)
-        cpv_buf_byte(out, ' ');
-    cpv_buf_str(out, w);
-}
-
 /* No word of ours has a silent h or a u that sounds like "you". */
 static const char *article(const char *next)
 {
@@ -87,23 +81,23 @@ static void noun_phrase(const struct cpv_scene *s, const struct cpv_mention *m, 
         w[n++] = cpv_colour_name[o->colour];
     w[n++] = cpv_shape_name[o->shape];
     if (m->say & CPV_SAY_KNOWN)
-        word(out, "the");
+        cpv_words_add(out, "the");
     else if (!bare)
-        word(out, article(w[0]));
+        cpv_words_add(out, article(w[0]));
     for (int i = 0; i < n; i++)
-        word(out, w[i]);
+        cpv_words_add(out, w[i]);
 }
 
 static void count_phrase(const struct cpv_clause *c, struct cpv_buf *out)
 {
     static const char *const number[] = {"no", "one", "two", "three", "four"};
 
-    word(out, number[c->count]);
+    cpv_words_add(out, number[c->count]);
     if (c->texture >= 0)
-        word(out, cpv_texture_name[c->texture]);
+        cpv_words_add(out, cpv_texture_name[c->texture]);
     if (c->colour >= 0)
-        word(out, cpv_colour_name[c->colour]);
-    word(out, c->wording % 2 ? "objects" : "shapes");
+        cpv_words_add(out, cpv_colour_name[c->colour]);
+    cpv_words_add(out, c->wording % 2 ? "objects" : "shapes");
 }
 
 /* Subject and relation and object, with "is" if it is to be a sentence. */
@@ -113,9 +107,9 @@ static void related(const struct cpv_scene *s, const struct cpv_clause *c, int a
     if (a >= 0) {
         noun_phrase(s, &c->mention[a], bare, out);
         if (sentence)
-            word(out, "is");
+            cpv_words_add(out, "is");
     }
-    word(out, relation[c->relation[which]][c->wording % 3]);
+    cpv_words_add(out, relation[c->relation[which]][c->wording % 3]);
     noun_phrase(s, &c->mention[b], false, out);
 }
 
@@ -126,7 +120,7 @@ static void say_clause(const struct cpv_scene *s, const struct cpv_clause *c,
     case CPV_SAY_LIST:
         for (int i = 0; i < c->mentions; i++) {
             if (i > 0 && i == c->mentions - 1)
-                word(out, "and");
+                cpv_words_add(out, "and");
             else if (i > 0)
                 cpv_buf_byte(out, ',');
             noun_phrase(s, &c->mention[i], bare && i == 0, out);
@@ -137,26 +131,24 @@ static void say_clause(const struct cpv_scene *s, const struct cpv_clause *c,
         break;
     case CPV_SAY_TWO:
         related(s, c, 0, 0, 1, sentence, bare, out);
-        word(out, "and");
+        cpv_words_add(out, "and");
         related(s, c, -1, 1, 2, sentence, false, out);
         break;
     case CPV_SAY_PAIRS:
         related(s, c, 0, 0, 1, sentence, bare, out);
-        word(out, "and");
+        cpv_words_add(out, "and");
         related(s, c, 2, 1, 3, sentence, false, out);
         break;
     case CPV_SAY_COUNT:
         count_phrase(c, out);
         break;
     case CPV_SAY_GROUND:
-        word(out, "the background is");
-        word(out, ground[s->ground].is);
+        cpv_words_add(out, "the background is");
+        cpv_words_add(out, ground[s->ground].is);
         break;
     }
 }
 
-/* `out` may hold other text: a caption is made apart, for word() looks whether it is the
- * first. */
 void cpv_english_say(const struct cpv_scene *s, const struct caption_plan *plan,
                      struct cpv_buf *out)
 {
@@ -169,15 +161,13 @@ void cpv_english_say(const struct cpv_scene *s, const struct caption_plan *plan,
         cpv_buf_str(&text, opening[plan->opening]);
     say_clause(s, first, plan->sentence, plan->opening == CPV_OPEN_PORTRAIT, &text);
     if (plan->ground_phrase)
-        word(&text,
-             ground[s->ground].phrase[plan->wording % CPV_COUNT(ground[0].phrase)]);
+        cpv_words_add(
+            &text, ground[s->ground].phrase[plan->wording % CPV_COUNT(ground[0].phrase)]);
     for (int i = 1; i < plan->clauses; i++) {
         cpv_buf_byte(&text, '.');
         say_clause(s, &plan->clause[i], true, false, &text);
     }
     if (plan->clauses > 1 || plan->sentence)
         cpv_buf_byte(&text, '.');
-    cpv_buf_add(out, text.data, text.size);
-    out->failed |= text.failed;
-    cpv_buf_release(&text);
+    cpv_words_move(&text, out);
 }

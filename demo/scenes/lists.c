@@ -7,10 +7,11 @@
 
 #include "common/base/file.h"
 
-void cpv_lists_open(struct cpv_lists *l, const char *url_base)
+void cpv_lists_open(struct cpv_lists *l, const char *url_base, enum cpv_parallel parallel)
 {
     memset(l, 0, sizeof *l);
     l->url_base = url_base;
+    l->parallel = parallel;
     cpv_buf_str(&l->tsv, "url");
     for (int i = 1; i <= CPV_CAPTIONS; i++)
         cpv_buf_printf(&l->tsv, "\tcaption_%d", i);
@@ -24,6 +25,7 @@ void cpv_lists_close(struct cpv_lists *l)
     cpv_buf_release(&l->annotations);
     cpv_buf_release(&l->scenes);
     cpv_buf_release(&l->special);
+    cpv_buf_release(&l->translations);
 }
 
 void cpv_lists_file(const struct cpv_fate *fate, uint64_t id, struct cpv_buf *out)
@@ -203,6 +205,44 @@ static void add_scene(struct cpv_lists *l, const struct cpv_row *row)
     cpv_buf_str(out, "}\n");
 }
 
+void cpv_lists_parallel_header(struct cpv_buf *out)
+{
+    cpv_buf_str(out, "id\tsplit\tcaption\topening");
+    for (int i = 0; i < CPV_LANGUAGES; i++)
+        cpv_buf_printf(out, "\t%s", cpv_language[i].code);
+    cpv_buf_byte(out, '\n');
+}
+
+/* One caption in every language. */
+static void add_translations(struct cpv_lists *l, const struct cpv_row *row, int caption,
+                             const struct caption_plan *plan)
+{
+    cpv_buf_printf(&l->translations, "%" PRIu64 "\t%s\t%d\t%s", row->id,
+                   row->scene->heldout ? "heldout" : "train", caption + 1,
+                   cpv_opening_name[plan->opening]);
+    for (int i = 0; i < CPV_LANGUAGES; i++) {
+        cpv_buf_byte(&l->translations, '\t');
+        cpv_language[i].say(row->scene, plan, &l->translations);
+    }
+    cpv_buf_byte(&l->translations, '\n');
+}
+
+static void add_parallel(struct cpv_lists *l, const struct cpv_row *row)
+{
+    for (int i = 0; i < row->captions->n; i++) {
+        const struct caption_plan *plan = &row->captions->plan[i];
+        struct caption_plan prompted;
+
+        add_translations(l, row, i, plan);
+        for (int k = 0; k < CPV_PROMPTS && l->parallel == CPV_PARALLEL_PROMPTS; k++) {
+            enum cpv_opening opening = (enum cpv_opening)(CPV_OPEN_FEATURES + k);
+
+            if (opening != plan->opening && cpv_plan_behind(plan, opening, &prompted))
+                add_translations(l, row, i, &prompted);
+        }
+    }
+}
+
 void cpv_lists_add(struct cpv_lists *l, const struct cpv_row *row)
 {
     const struct cpv_fate *f = row->fate;
@@ -210,6 +250,8 @@ void cpv_lists_add(struct cpv_lists *l, const struct cpv_row *row)
     add_tsv(l, row);
     add_coco(l, row);
     add_scene(l, row);
+    if (l->parallel != CPV_PARALLEL_NONE)
+        add_parallel(l, row);
     if (f->outcome != CPV_OUTCOME_OK)
         cpv_buf_printf(&l->special,
                        "%s\n    {\"id\": %" PRIu64 ", \"line\": %" PRIu64

@@ -17,7 +17,7 @@ enum { SHEET_COLUMNS = 10, SHEET_ROWS = 7, SHEET_CELL = 128, SHEET_GAP = 4 };
 
 struct options {
     int64_t scenes, heldout, seed, part;
-    int size, order;
+    int size, order, parallel;
     bool list_only, misbehave, clean;
     const char *url_base, *grid;
     int64_t noise, blur, min_radius, max_objects, textured, nested;
@@ -25,6 +25,8 @@ struct options {
 
 static const char *const size_word[] = {"small", "mixed", NULL};
 static const char *const order_word[] = {"random", "shape", NULL};
+/* as enum cpv_parallel */
+static const char *const parallel_word[] = {"none", "captions", "prompts", NULL};
 
 #define AT(field) .offset = offsetof(struct options, field)
 
@@ -71,6 +73,13 @@ static const struct cpv_opt output_options[] = {
      .kind = CPV_OPT_FLAG,
      AT(list_only),
      .help = "Write the lists but no pictures."},
+    {.name = "parallel",
+     .kind = CPV_OPT_CHOICE,
+     AT(parallel),
+     .fallback = "none",
+     .choices = parallel_word,
+     .help = "Also write parallel.tsv: every caption in English, Portuguese, Xhosa and "
+             "Hindi, or each of them behind each of the ten prompts as well."},
     {.name = "grid",
      .kind = CPV_OPT_TEXT,
      AT(grid),
@@ -267,6 +276,23 @@ static int write_named(struct run *run, const char *name, const struct cpv_buf *
     return cpv_file_replace(path, cpv_buf_view(content), err);
 }
 
+static int write_parallel(struct run *run, const struct cpv_lists *train,
+                          const struct cpv_lists *heldout, struct cpv_err *err)
+{
+    struct cpv_buf all = {0};
+    int rc;
+
+    if (train->parallel == CPV_PARALLEL_NONE)
+        return CPV_OK;
+    cpv_lists_parallel_header(&all);
+    cpv_buf_add(&all, train->translations.data, train->translations.size);
+    cpv_buf_add(&all, heldout->translations.data, heldout->translations.size);
+    all.failed |= train->translations.failed || heldout->translations.failed;
+    rc = write_named(run, "parallel.tsv", &all, err);
+    cpv_buf_release(&all);
+    return rc;
+}
+
 static int write_lists(struct run *run, struct cpv_lists *train,
                        struct cpv_lists *heldout, struct cpv_err *err)
 {
@@ -289,6 +315,8 @@ static int write_lists(struct run *run, struct cpv_lists *train,
         rc = write_named(run, "scenes.jsonl", &train->scenes, err);
     if (!rc)
         rc = write_named(run, "expect.json", &expect, err);
+    if (!rc)
+        rc = write_parallel(run, train, heldout, err);
     cpv_buf_release(&expect);
     return rc;
 }
@@ -307,8 +335,8 @@ static int make_world(struct run *run, struct cpv_err *err)
         return cpv_fail_memory(err);
     if ((rc = cpv_folder_make(o->list_only ? run->folder : images, err)))
         return rc;
-    cpv_lists_open(&train, o->url_base);
-    cpv_lists_open(&heldout, o->url_base);
+    cpv_lists_open(&train, o->url_base, (enum cpv_parallel)o->parallel);
+    cpv_lists_open(&heldout, o->url_base, (enum cpv_parallel)o->parallel);
     rc = make_split(run, &train, false, (uint64_t)o->scenes, 0, err);
     if (!rc)
         rc = make_split(run, &heldout, true, (uint64_t)o->heldout, (uint64_t)o->scenes,
@@ -388,7 +416,8 @@ static int read_options(int argc, char **argv, cpv_arena *mem, struct options *o
         "[options] FOLDER",
         "Writes images/, captions.tsv, captions.json (COCO), scenes.jsonl (what is in "
         "each scene) and expect.json (what a correct download makes of the rows) into "
-        "FOLDER; with --heldout also heldout.tsv and heldout.json. The same options give "
+        "FOLDER; with --heldout also heldout.tsv and heldout.json, with --parallel also "
+        "parallel.tsv. The same options give "
         "the same scenes, pixels and captions on every machine.",
         groups,
         sizeof groups / sizeof groups[0]};

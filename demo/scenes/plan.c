@@ -10,6 +10,11 @@ const char *const cpv_opening_name[CPV_OPENINGS] = {
     "none",  "there_is", "we_see", "features", "photo", "picture", "scene",
     "image", "portrait", "moment", "painting", "art",   "shows"};
 
+const struct cpv_language cpv_language[CPV_LANGUAGES] = {{"en", cpv_english_say},
+                                                         {"pt", cpv_portuguese_say},
+                                                         {"xh", cpv_xhosa_say},
+                                                         {"hi", cpv_hindi_say}};
+
 static const char *const kind_name[] = {"list",  "relation", "relations",
                                         "pairs", "count",    "background"};
 
@@ -220,6 +225,22 @@ void cpv_plan_make(struct caption_plan *plan, const struct cpv_scene *scene,
     plan->wording = (uint8_t)cpv_rng_below(r, 12);
     if (ground >= 30 && ground < 44)
         (void)add_clause(&d, CPV_SAY_GROUND);
+}
+
+bool cpv_plan_behind(const struct caption_plan *plan, enum cpv_opening opening,
+                     struct caption_plan *out)
+{
+    bool portrait = opening == CPV_OPEN_PORTRAIT;
+
+    if (portrait && plan->clause[0].kind == CPV_SAY_COUNT)
+        return false;
+    *out = *plan;
+    out->opening = opening;
+    if (opening != CPV_OPEN_NONE)
+        out->sentence = false;
+    if (portrait)
+        out->clause[0].mention[0].say |= CPV_SAY_EXTENT;
+    return true;
 }
 
 static bool same_text(const struct cpv_buf *all, const size_t *end, int n)

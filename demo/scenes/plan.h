@@ -2,8 +2,12 @@
 /*
  * What a caption says, free of any language: which objects it names with which
  * attributes, how they stand to each other, what it says of the background, and how it
- * opens. english.c speaks a plan in English; another language needs a file like it and
- * nothing else. `wording` picks among synonyms: take it modulo the number there are.
+ * opens. english.c speaks a plan in English, portuguese.c, xhosa.c and hindi.c in theirs;
+ * another language needs a file like these and a line in cpv_language. `wording` picks
+ * among the synonyms of English: take it modulo the number there are.
+ *
+ * What the other languages say is a function of the English words alone, so that they are
+ * translations: two plans that are one caption in English are one in each of them.
  *
  * A plan is true of its scene by construction, and it introduces an object before it
  * refers to it as known; within a scene the shape alone tells which one is meant.
@@ -89,9 +93,32 @@ void cpv_plan_make(struct caption_plan *plan, const struct cpv_scene *scene,
 /* One JSON object; README.md has its keys. */
 void cpv_plan_json(const struct caption_plan *plan, struct cpv_buf *out);
 
-/* The plan in English, one line without a line feed, appended. */
+/*
+ * The same behind another opening, which may be one of the ten prompts. False, and `out`
+ * is not set: "portrait of a" goes before one object only, not before a number of them.
+ */
+bool cpv_plan_behind(const struct caption_plan *plan, enum cpv_opening opening,
+                     struct caption_plan *out);
+
+/* The plan in a language, one line of UTF-8 (NFC) without a line feed, appended. */
 void cpv_english_say(const struct cpv_scene *scene, const struct caption_plan *plan,
                      struct cpv_buf *out);
+void cpv_portuguese_say(const struct cpv_scene *scene, const struct caption_plan *plan,
+                        struct cpv_buf *out);
+void cpv_xhosa_say(const struct cpv_scene *scene, const struct caption_plan *plan,
+                   struct cpv_buf *out);
+void cpv_hindi_say(const struct cpv_scene *scene, const struct caption_plan *plan,
+                   struct cpv_buf *out);
+
+enum { CPV_LANGUAGES = 4 };
+
+struct cpv_language {
+    const char *code; /* "en", "pt", "xh", "hi", in this order */
+    void (*say)(const struct cpv_scene *scene, const struct caption_plan *plan,
+                struct cpv_buf *out);
+};
+
+extern const struct cpv_language cpv_language[CPV_LANGUAGES];
 
 struct cpv_captions {
     int n; /* 1 .. CPV_CAPTIONS, all different in English */

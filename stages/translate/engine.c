@@ -55,6 +55,14 @@ static struct cpv_search search_of(const engine *e)
         s.beams = (int)set->beams;
     if (set->length_penalty == set->length_penalty && set->length_penalty > -1e9)
         s.length_penalty = (float)set->length_penalty;
+    if (set->sample) {
+        s.beams = 1;
+        s.sample = (struct cpv_sampling){.on = true,
+                                         .temperature = (float)set->temperature,
+                                         .top_p = (float)set->top_p,
+                                         .top_k = (int)set->top_k,
+                                         .seed = (uint64_t)e->p.seed};
+    }
     return s;
 }
 

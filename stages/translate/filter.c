@@ -151,25 +151,15 @@ static void put_line(struct filter *f, const struct translation *t)
 
 static int flush(struct filter *f, struct cpv_err *err)
 {
-    size_t at = 0;
+    int rc =
+        cpv_file_put(STDOUT_FILENO, f->out.data, f->out.size, "standard output", err);
 
-    while (at < f->out.size) {
-        const uint8_t *p = f->out.data + at;
-        size_t left = f->out.size - at;
-        ssize_t n = write(STDOUT_FILENO, p, left); /* lint: allow write: a pipe */
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EPIPE) {
-            f->closed = true; /* whoever reads has enough */
-            break;
-        }
-        if (n < 0)
-            return cpv_fail_sys(err, errno, "cannot write to standard output");
-        at += (size_t)n;
+    if (rc && err->sys == EPIPE) {
+        f->closed = true; /* whoever reads has enough */
+        rc = CPV_OK;
     }
     cpv_buf_clear(&f->out);
-    return CPV_OK;
+    return rc;
 }
 
 /* ---- the loop ---- */
@@ -221,16 +211,12 @@ static int open_filter(struct filter *f, struct cpv_err *err)
                                          : processors > 0 ? (int)processors
                                                           : 1,
                               .seed = f->own.seed};
-    int rc = translate_check(&f->set, err);
+    int rc = cpv_model_find(f->set.model ? f->set.model : "", NULL, f->mem, &at, err);
 
-    if (!rc)
-        rc = cpv_model_find(f->set.model ? f->set.model : "", NULL, f->mem, &at, err);
-    if (rc)
-        return rc;
-    if (at.is_file)
-        return cpv_fail(err, CPV_E_INPUT, "'%s': expected a model's folder", at.path);
+    if (!rc && at.is_file)
+        rc = cpv_fail(err, CPV_E_INPUT, "'%s': expected a model's folder", at.path);
     p.model = at.path;
-    return engine_open(&f->engine, &p, err);
+    return rc ? rc : engine_open(&f->engine, &p, err);
 }
 
 int translate_filter(int argc, char **argv)

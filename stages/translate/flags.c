@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/size.h"
+#include "common/base/utf8.h"
 #include "stages/translate/translate.h"
 
 const char *translate_flag_word(int i)
@@ -90,23 +91,6 @@ static enum script script_for(const char *lang)
     return OTHER;
 }
 
-/* The next code point; a byte that begins none is taken alone. */
-static uint32_t next(const uint8_t **at, const uint8_t *end)
-{
-    const uint8_t *p = *at;
-    int more = *p < 0xc0 ? 0 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : 3;
-    uint32_t c = *p;
-
-    if (more && end - p > more) {
-        c &= 0x3fu >> more;
-        for (int i = 1; i <= more; i++)
-            c = c << 6 | (p[i] & 0x3f);
-        *at = p + more;
-    }
-    ++*at;
-    return c;
-}
-
 /* Letters of any script that we know, and of this one; characters in all. */
 struct letters {
     size_t all, own, characters;
@@ -118,8 +102,11 @@ static struct letters count_letters(struct cpv_bytes text, enum script own)
     struct letters n = {0};
 
     while (p < end) {
-        enum script s = script_of(next(&p, end));
+        uint32_t c;
+        int step = cpv_utf8_get(p, (size_t)(end - p), &c);
+        enum script s = script_of(c);
 
+        p += step < 0 ? -step : step;
         n.characters++;
         n.all += s != OTHER;
         n.own += s == own;

@@ -74,10 +74,8 @@ static int settle(struct cpv_run *run, struct cpv_err *err)
     struct cpv_model_place at;
     uint8_t digest[CPV_SHA256_SIZE];
     char hex[65];
-    int rc = translate_check(set, err);
+    int rc;
 
-    if (rc)
-        return rc;
     if (set->import) {
         rc = cpv_file_sha256(set->import, digest, err);
         cpv_hex(hex, digest, sizeof digest);

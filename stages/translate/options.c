@@ -168,10 +168,3 @@ const struct cpv_opt translate_options[] = {
      .flags = CPV_OPT_PINNED},
     {.kind = CPV_OPT_END},
 };
-
-int translate_check(const struct translate_settings *set, struct cpv_err *err)
-{
-    return set->sample ? cpv_fail(err, CPV_E_USAGE,
-                                  "'sample': this version searches, it cannot draw yet")
-                       : CPV_OK;
-}

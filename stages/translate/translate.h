@@ -45,10 +45,6 @@ struct translate_settings {
     const char *backend;      /* likewise: "cpu", "cuda"; "import" */
 };
 
-/* CPV_E_USAGE for what the options allow and the engine cannot do. */
-CPV_MUST_CHECK int translate_check(const struct translate_settings *set,
-                                   struct cpv_err *err);
-
 /* ---- flags ---- */
 
 /* In the order of the words in the sample's JSON. */

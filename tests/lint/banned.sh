@@ -36,14 +36,14 @@ check() { # what to do instead, names, files on standard input
     }
 }
 
-product() { ours '*.c' '*.h' '*.cu' | grep -E '^(common|stages|pipeline|trainer|demo)/'; }
+product() { ours '*.c' '*.cc' '*.h' '*.cu' | grep -E '^(common|stages|pipeline|trainer|demo)/'; }
 
-ours '*.c' '*.h' '*.cu' | check 'banned' "$NEVER" || failed=1
+ours '*.c' '*.cc' '*.h' '*.cu' | check 'banned' "$NEVER" || failed=1
 product | grep -v '^common/base/' | check 'memory comes from common/base' "$MEMORY" || failed=1
 product | grep -v '^common/base/' | check 'use common/base/file.h' "$FILES" || failed=1
 product | grep '^common/' | grep -vE '^common/(base/(cli|log|progress|stop)\.c|stage/)' |
     check 'a library neither prints nor exits' "$MAIN_ONLY" || failed=1
-slashes=$(ours '*.c' '*.h' '*.cu' | xargs -r perl "$LINT/code.pl" | grep -E '(^|[^:]) //' ||
+slashes=$(ours '*.c' '*.cc' '*.h' '*.cu' | xargs -r perl "$LINT/code.pl" | grep -E '(^|[^:]) //' ||
     true)
 [ -z "$slashes" ] || {
     printf '%s\n' "$slashes" | sed 's|$|    <- only /* */ comments|'

@@ -15,7 +15,7 @@
 set -eu
 . "$(dirname "$0")/files.sh"
 
-ours '*.c' '*.h' '*.cu' | grep -E '^(common|stages|pipeline|trainer)/' |
+ours '*.c' '*.cc' '*.h' '*.cu' | grep -E '^(common|stages|pipeline|trainer)/' |
     xargs -r awk '
     function layer(path,   part, n) {
         n = split(path, part, "/")

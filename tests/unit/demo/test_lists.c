@@ -169,7 +169,7 @@ static void the_tsv_has_its_columns(void **state)
     int line = 0, odd = 0, flaky = 0, with_id = 0;
 
     (void)state;
-    cpv_lists_open(&lists, "http://127.0.0.1:1/");
+    cpv_lists_open(&lists, "http://127.0.0.1:1/", CPV_PARALLEL_NONE);
     for (uint64_t i = 0; i < ROWS; i++)
         add_row(&lists, &rough, i);
     text = (char *)(uintptr_t)cpv_buf_cstr(&lists.tsv);
@@ -206,7 +206,7 @@ static void expectations_add_up(void **state)
     const char *images, *text;
 
     (void)state;
-    cpv_lists_open(&lists, "http://127.0.0.1:1/");
+    cpv_lists_open(&lists, "http://127.0.0.1:1/", CPV_PARALLEL_NONE);
     for (uint64_t i = 0; i < ROWS; i++)
         add_row(&lists, &rough, i);
     for (int k = 0; k < CPV_OUTCOMES; k++) {
@@ -234,6 +234,45 @@ static void expectations_add_up(void **state)
     cpv_lists_close(&lists);
 }
 
+/* Each row of both splits says all of its captions in four languages, or behind each of
+ * the ten prompts as well; "portrait of a" is no prompt for a number of things. */
+static void parallel_lines_are_complete(void **state)
+{
+    (void)state;
+    for (int mode = CPV_PARALLEL_CAPTIONS; mode <= CPV_PARALLEL_PROMPTS; mode++) {
+        struct cpv_buf header = {0};
+        struct cpv_lists lists;
+        const char *text;
+        int lines = 0, tabs = 0, captions, counts;
+
+        cpv_lists_open(&lists, "http://127.0.0.1:1/", (enum cpv_parallel)mode);
+        for (uint64_t i = 0; i < ROWS; i++)
+            add_row(&lists, &rough, i);
+        text = cpv_buf_cstr(&lists.translations);
+        for (const char *p = text; *p; p++) {
+            lines += *p == '\n';
+            tabs += *p == '\t';
+        }
+        assert_int_equal(tabs, 7 * lines);
+        cpv_lists_parallel_header(&header);
+        assert_string_equal(cpv_buf_cstr(&header),
+                            "id\tsplit\tcaption\topening\ten\tpt\txh\thi\n");
+        cpv_buf_release(&header);
+        captions = count(cpv_buf_cstr(&lists.scenes), "\"en\":");
+        counts = count(cpv_buf_cstr(&lists.scenes), "\"clauses\":[{\"kind\":\"count\"");
+        assert_true(counts > 0);
+        if (mode == CPV_PARALLEL_CAPTIONS) {
+            assert_int_equal(lines, captions);
+        } else {
+            assert_int_equal(count(text, "\tphoto\ta photo of "), captions);
+            assert_int_equal(count(text, "\tportrait\tportrait of a "),
+                             captions - counts);
+            assert_in_range(lines, 10 * captions, 11 * captions - counts);
+        }
+        cpv_lists_close(&lists);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +282,7 @@ int main(void)
         cmocka_unit_test(damage_is_done),
         cmocka_unit_test(the_tsv_has_its_columns),
         cmocka_unit_test(expectations_add_up),
+        cmocka_unit_test(parallel_lines_are_complete),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
