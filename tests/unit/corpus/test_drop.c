@@ -54,7 +54,7 @@ static void all_lists(void **state)
 static void nothing_to_drop(void **state)
 {
     static const char *const same[] = {"{ \"captions-pt\": [\"a\", \"b\"], \"flags-pt\": "
-                                       "[\"\", \"loops emptyish cut\"] }",
+                                       "[\"\", \"loops loo emptyish e cut\"] }",
                                        "{ \"captions-en\" : [\"a\"] }", "{ }"};
 
     (void)state;
