@@ -53,13 +53,13 @@ static void all_lists(void **state)
 /* Not even the spaces change. */
 static void nothing_to_drop(void **state)
 {
-    static const char *const same[] = {"{ \"captions-pt\": [\"a\", \"b\"], \"flags-pt\": "
-                                       "[\"\", \"loops loo emptyish e cut\"] }",
-                                       "{ \"captions-en\" : [\"a\"] }", "{ }"};
+    static const char near[] = "{ \"captions-pt\": [\"a\", \"b\"], "
+                               "\"flags-pt\": [\"\", \"loops loo emptyish e cut\"] }";
 
     (void)state;
-    for (size_t i = 0; i < sizeof same / sizeof *same; i++)
-        gives(same[i], same[i]);
+    gives(near, near);
+    gives("{ \"captions-en\" : [\"a\"] }", "{ \"captions-en\" : [\"a\"] }");
+    gives("{ }", "{ }");
 }
 
 static void lengths(void **state)
