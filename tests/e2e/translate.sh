@@ -281,6 +281,19 @@ equal "said on the side" "$(cat err)" ""
 { head -n 20 pt.txt; echo; sed -n 21,40p pt.txt; } >wanted
 same got wanted
 
+say "what is drawn depends on the seed and the text"
+head -n 100 en.txt >some
+filter --sample --temperature 2 --seed 1 --threads 1 <some >one
+filter --sample --temperature 2 --seed 1 --threads 7 --lanes 3 <some >got
+same got one
+sort -r some | filter --sample --temperature 2 --seed 1 >got
+paste some one | sort -r | cut -f 2 >wanted
+sort got >got.sorted
+sort wanted >wanted.sorted
+same got.sorted wanted.sorted
+filter --sample --temperature 2 --seed 2 <some >got
+! cmp -s got one || fail "two seeds, one text"
+
 say "a line in, a line out"
 { head -n 500 en.txt
   printf '\n\r\n \t \n'
