@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/queue.h"
+#include "common/base/size.h"
 #include "common/base/sys.h"
 #include "stages/shard/pack.h"
 
@@ -24,6 +25,24 @@ static const char *check_columns(const void *value)
         for (size_t k = 0; k < i; k++)
             if (strcmp(names->at[k], names->at[i]) == 0)
                 return WANTED;
+    }
+    return NULL;
+}
+
+/* The words of flags-L, as the translate stage writes them. */
+static const char *check_flags(const void *value)
+{
+    static const char *const known[] = {"empty", "copied", "script",
+                                        "loop",  "ratio",  "cut"};
+    const struct cpv_texts *words = value;
+
+    for (size_t i = 0; i < words->count; i++) {
+        size_t k = 0;
+
+        while (k < CPV_COUNT(known) && strcmp(words->at[i], known[k]) != 0)
+            k++;
+        if (k == CPV_COUNT(known))
+            return "words out of empty, copied, script, loop, ratio and cut";
     }
     return NULL;
 }
@@ -77,6 +96,16 @@ static const struct cpv_opt options[] = {
      .fallback = "true",
      .help = "Pack the images too; without, captions and embeddings only.",
      .flags = CPV_OPT_PINNED},
+    {.name = "drop-flags",
+     .key = "drop_flags",
+     .kind = CPV_OPT_LIST,
+     .offset = AT(drop_flags),
+     .fallback = "",
+     .arg = "WORDS",
+     .help = "Leave out translated captions that have one of these words in flags-LANG: "
+             "empty, copied, script, loop, ratio, cut.",
+     .flags = CPV_OPT_PINNED,
+     .check = check_flags},
     {.kind = CPV_OPT_END},
 };
 

@@ -10,6 +10,7 @@
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
+#include "common/corpus/drop.h"
 #include "common/corpus/merge.h"
 #include "common/format/journal.h"
 #include "stages/shard/pack.h"
@@ -155,6 +156,17 @@ static const char *packed_key(struct packing *k, const struct item *item, const 
     return item->repeated ? cpv_arena_printf(k->mem, "%05u-%.73s", item->part, key) : key;
 }
 
+static int drop_flagged(struct packing *k, const char *key, struct cpv_member *members,
+                        size_t n, struct cpv_err *err)
+{
+    const struct cpv_texts *words = &k->p->set->drop_flags;
+
+    for (size_t i = 0; i < n && words->count; i++)
+        if (strcmp(members[i].ext, "json") == 0)
+            return cpv_drop_flagged(words, key, &members[i].data, k->mem, err);
+    return CPV_OK;
+}
+
 static int read_item(struct packing *k, struct item *item, struct cpv_err *err)
 {
     struct cpv_sample samples[PACK_COLUMNS_MAX];
@@ -175,6 +187,8 @@ static int read_item(struct packing *k, struct item *item, struct cpv_err *err)
     if (!rc)
         rc = cpv_merge_samples(samples, k->p->n_columns, k->p->set->images, k->mem,
                                &members, &n, err);
+    if (!rc)
+        rc = drop_flagged(k, samples[0].key, members, n, err);
     if (!rc && !(key = packed_key(k, item, samples[0].key)))
         rc = cpv_fail_memory(err);
     if (!rc)

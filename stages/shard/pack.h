@@ -20,7 +20,7 @@
 enum { PACK_COLUMNS_MAX = 64 };
 
 struct pack_settings {
-    struct cpv_texts columns;
+    struct cpv_texts columns, drop_flags;
     int64_t samples_per_shard;
     bool shuffle, dedup_url, dedup_content, images;
 };

@@ -252,6 +252,25 @@ equal captions-en "$(field "m.out/$first.json" captions-en)" \
     "$(field "en.out/$first.json" captions-en)"
 equal captions-xh "$(field "m.out/$second.json" captions-xh)" '["","inja"]'
 
+say "packed without what looks wrong"
+run 0 capivara-shard --quiet --min-free 0 --corpus c --name d --no-shuffle --no-dedup-content \
+    --columns fetch,translate-pt,translate-xh --drop-flags empty,loop
+unpack c/shards/d d.out
+equal samples "$(ls d.out/*.json | wc -l)" $ROWS
+equal "of the second" "$(field "d.out/$second.json" captions-xh)" '["inja"]'
+equal "its flags" "$(many "d.out/$second.json" flags-xh)" 1
+equal "of the last" "$(field "d.out/$last.json" captions-xh)$(field "d.out/$last.json" flags-xh)" \
+    '[][]'
+for key in captions-en captions-pt flags-pt; do
+    equal "$key" "$(field "d.out/$last.json" $key)" "$(field "m.out/$last.json" $key)"
+done
+run 78 capivara-shard --quiet --min-free 0 --corpus c --name d --no-shuffle --no-dedup-content \
+    --columns fetch,translate-pt,translate-xh --drop-flags empty
+has err drop_flags
+run 2 capivara-shard --quiet --min-free 0 --corpus c --name e --drop-flags emtpy
+has err "words out of empty, copied, script, loop, ratio and cut"
+run 0 capivara verify c
+
 say "the filter says what the stage says"
 filter() { capivara-translate --model "$MODEL" "$@"; }
 filter <en.txt >got 2>err || fail "status $?: $(cat err)"
@@ -261,6 +280,19 @@ equal "said on the side" "$(cat err)" ""
     filter --lang pt --threads 7 --lanes 3 >got
 { head -n 20 pt.txt; echo; sed -n 21,40p pt.txt; } >wanted
 same got wanted
+
+say "what is drawn depends on the seed and the text"
+head -n 100 en.txt >some
+filter --sample --temperature 2 --seed 1 --threads 1 <some >one
+filter --sample --temperature 2 --seed 1 --threads 7 --lanes 3 <some >got
+same got one
+sort -r some | filter --sample --temperature 2 --seed 1 >got
+paste some one | sort -r | cut -f 2 >wanted
+sort got >got.sorted
+sort wanted >wanted.sorted
+same got.sorted wanted.sorted
+filter --sample --temperature 2 --seed 2 <some >got
+! cmp -s got one || fail "two seeds, one text"
 
 say "a line in, a line out"
 { head -n 500 en.txt
