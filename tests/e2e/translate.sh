@@ -329,6 +329,19 @@ same first.500 wanted
 filter </dev/null >got 2>err || fail "status $?"
 equal "of nothing" "$(cat got err)" ""
 
+say "several translations of a line"
+head -n 5 en.txt | filter --n-best 3 >several
+equal "lines of three" "$(wc -l <several)" 15
+equal "the lines they are of" "$(cut -f 1 several | uniq -c | awk '{ print $1 "x" $2 }' | tr '\n' ' ')" \
+    "3x1 3x2 3x3 3x4 3x5 "
+awk -F '\t' '$1 != was { was = $1; print $3 }' several >best
+head -n 5 pt.txt >wanted
+same best wanted
+awk -F '\t' '$1 == was && $2 > before { exit 1 } { was = $1; before = $2 }' several ||
+    fail "the best do not come first: $(cat several)"
+run 2 capivara-translate --model "$MODEL" --beams 2 --n-best 3
+has err "need as many beams"
+
 say "whoever reads has enough"
 for i in $(seq 20); do cat en.txt; done >many
 { got=0; filter <many 2>err || got=$?; echo $got >status; } | head -n 3 >got
