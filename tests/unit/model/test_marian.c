@@ -64,19 +64,19 @@ static char *numbers(char *at, struct sequence *s)
 
 static void read_line(char *line)
 {
-    struct one_search *s = &want.search[want.searches - 1];
+    struct one_search *s = want.searches ? &want.search[want.searches - 1] : NULL;
     char *at = line + strcspn(line, " ");
 
     if (strncmp(line, "search ", 7) == 0) {
-        s++;
-        assert_true(want.searches++ < SEARCHES);
+        assert_true(want.searches < SEARCHES);
+        s = &want.search[want.searches++];
         s->beams = (int)strtol(at, &at, 10);
         s->penalty = strtof(at, &at);
         s->early = strtol(at, &at, 10) != 0;
-    } else if (strncmp(line, "in ", 3) == 0) {
+    } else if (s && strncmp(line, "in ", 3) == 0) {
         assert_true(s->cases < CASES);
         numbers(at, &s->c[s->cases++].in);
-    } else if (strncmp(line, "out ", 4) == 0) {
+    } else if (s && strncmp(line, "out ", 4) == 0) {
         struct one_case *c = &s->c[s->cases - 1];
 
         assert_true(c->outs < RESULTS);
