@@ -70,12 +70,12 @@ def padded(rows, fill):
     return torch.tensor([r + [fill] * (width - len(r)) for r in rows])
 
 
-def new_model(ids):
+def new_model(ids, width=96, inner=256):
     pad = ids["<pad>"]
     config = MarianConfig(
-        vocab_size=len(ids), d_model=96, encoder_layers=2, decoder_layers=2,
-        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=256,
-        decoder_ffn_dim=256, activation_function="swish", dropout=0.0,
+        vocab_size=len(ids), d_model=width, encoder_layers=2, decoder_layers=2,
+        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=inner,
+        decoder_ffn_dim=inner, activation_function="swish", dropout=0.0,
         attention_dropout=0.0, activation_dropout=0.0, scale_embedding=True,
         static_position_embeddings=True, max_position_embeddings=256, pad_token_id=pad,
         eos_token_id=0, forced_eos_token_id=0, bos_token_id=0, decoder_start_token_id=pad,
