@@ -35,7 +35,7 @@ def main():
     parse = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parse.add_argument("captions", help="folder of train.en.gz and train.pt.gz")
     parse.add_argument("folder", help="where the model is written")
-    parse.add_argument("--steps", type=int, default=3000)
+    parse.add_argument("--steps", type=int, default=1400)
     parse.add_argument("--threads", type=int, default=1)
     o = parse.parse_args()
     torch.set_num_threads(o.threads)
