@@ -17,7 +17,8 @@ build=${BUILD:-$root/build}
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 bench=$tmp/bench_translate
-libs='common/model/libcpv_model.a common/net/libcpv_net.a common/compute/libcpv_compute.a'
+libs='common/model/libcpv_model.a common/net/libcpv_net.a common/compute/libcpv_compute.a
+      common/compute/libcpv_cuda.a'
 libs="$libs common/format/libcpv_format.a common/base/libcpv_base.a"
 levels=$(ninja -C "$build" -t targets all |
     sed -n 's|^\(common/compute/libcpv_kernels_[a-z0-9]*\.a\):.*|\1|p')
