@@ -13,7 +13,7 @@
 
 enum { FEW = 256, MANY = 1024, ROOM = 1024 };
 
-static_assert(CPV_TOPK_MAX <= MANY && MANY <= ROOM, "a threshold that k columns reach");
+static_assert(int(CPV_TOPK_MAX) <= int(MANY), "k threads that have a best");
 
 /* How many of n numbers are larger than v. */
 __device__ static int larger(const uint64_t *all, int n, uint64_t v)
