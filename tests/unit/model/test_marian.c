@@ -398,7 +398,11 @@ static void sentences_that_do_not_fit_are_refused(void **state)
     }
     translate(w, &fits, 1, &g);
     cpv_marian_worker_close(&w);
-    search.beams = 20;
+    search.beams = cpv_marian_config(model)->target_vocab / 2 + 1;
+    assert_int_not_equal(cpv_marian_worker_open(&w, model, &search, &limits, &err), 0);
+    assert_null(w);
+    assert_non_null(strstr(err.text, "vocabulary"));
+    search.beams = CPV_BEAMS_MAX + 1;
     assert_int_not_equal(cpv_marian_worker_open(&w, model, &search, &limits, &err), 0);
     assert_null(w);
     limits.lanes = -1;
