@@ -167,9 +167,9 @@ static void put_line(struct filter *f, const struct translation *t)
     for (; at < f->out.size; at++)
         if (f->out.data[at] == '\n' || f->out.data[at] == '\r')
             f->out.data[at] = ' '; /* a line is a line */
-    for (int i = 0; f->own.flags && i < FLAG_COUNT; i++)
+    for (int i = 0; f->own.flags && i < CPV_FLAG_COUNT; i++)
         if (t->flags >> i & 1) {
-            cpv_buf_printf(&f->out, "%s%s", between, translate_flag_word(i));
+            cpv_buf_printf(&f->out, "%s%s", between, cpv_flags_word(i));
             between = " ";
         }
     cpv_buf_byte(&f->out, '\n');
