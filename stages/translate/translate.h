@@ -48,8 +48,8 @@ struct translate_settings {
 
 /* ---- flags ---- */
 
-/* Bits of common/corpus/flags.h, but for CPV_FLAG_CUT, which the engine knows. lang: "pt",
- * "hi", "pt-BR". */
+/* Bits of common/corpus/flags.h, but for CPV_FLAG_CUT, which the engine knows. lang:
+ * "pt", "hi", "pt-BR". */
 unsigned translate_flags(struct cpv_bytes source, struct cpv_bytes target,
                          const char *lang);
 
