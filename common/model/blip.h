@@ -84,7 +84,7 @@ void cpv_blip_worker_close(cpv_blip_worker **w);
 size_t cpv_blip_worker_bytes(const cpv_blip_worker *w); /* of caches and arena */
 
 struct cpv_blip_image {
-    uint64_t number; /* names it to emit, and to the random numbers of sampling */
+    uint64_t number;     /* names it to emit, and to the random numbers of sampling */
     const float *pixels; /* [3 * image * image], planes; valid until the next `next` */
 };
 

@@ -12,9 +12,8 @@
 
 static cpv_unary_kind read_act(const struct cpv_hf_object *o)
 {
-    static const char *const words[] = {"gelu",      "gelu_new", "gelu_pytorch_tanh",
-                                        "quick_gelu", "relu",     "silu",
-                                        NULL};
+    static const char *const words[] = {
+        "gelu", "gelu_new", "gelu_pytorch_tanh", "quick_gelu", "relu", "silu", NULL};
     static const cpv_unary_kind act[] = {CPV_GELU,       CPV_GELU_TANH, CPV_GELU_TANH,
                                          CPV_QUICK_GELU, CPV_RELU,      CPV_SILU};
 
@@ -40,8 +39,7 @@ static void read_rest(const struct cpv_hf_object *root, struct cpv_blip_config *
     k->vision.act = read_act(&v);
     k->vision.eps = cpv_hf_real(&v, "layer_norm_eps", 1e-5, 0, 1);
     if (k->vision.image % k->vision.patch)
-        cpv_hf_mistake(&v, "image_size", "a multiple of patch_size, %d",
-                       k->vision.patch);
+        cpv_hf_mistake(&v, "image_size", "a multiple of patch_size, %d", k->vision.patch);
     k->text.act = read_act(&t);
     k->text.eps = cpv_hf_real(&t, "layer_norm_eps", 1e-12, 0, 1);
     k->text.bos = read_token(&t, "bos_token_id", k->text.vocab, 30522);
@@ -171,8 +169,7 @@ static const cpv_weight *load_head(cpv_blip *m)
 {
     int64_t vocab = m->config.text.vocab, d = m->config.text.width;
     cpv_params *p = m->params;
-    const char *bias =
-        cpv_params_has(p, HEAD "bias") ? HEAD "bias" : HEAD "decoder.bias";
+    const char *bias = cpv_params_has(p, HEAD "bias") ? HEAD "bias" : HEAD "decoder.bias";
     const struct cpv_ckpt_tensor *from[] = {
         cpv_params_matrix(p, vocab, d, HEAD "decoder.weight"),
         cpv_params_tensor(p, (uint64_t)vocab, "%s", bias)};
@@ -193,8 +190,8 @@ static void load_text(cpv_blip *m)
     int64_t d = k->text.width;
     cpv_params *p = m->params;
 
-    m->words = cpv_params_table(p, k->text.vocab, d,
-                                BERT "embeddings.word_embeddings.weight");
+    m->words =
+        cpv_params_table(p, k->text.vocab, d, BERT "embeddings.word_embeddings.weight");
     m->positions = cpv_params_table(p, k->text.positions, d,
                                     BERT "embeddings.position_embeddings.weight");
     m->embed_norm = norm(p, d, k->text.eps, BERT "embeddings", "LayerNorm");

@@ -313,10 +313,9 @@ const cpv_weight *cpv_params_patches(cpv_params *p, int64_t out, int64_t channel
 
     if (t && (t->rank != 4 || t->dim[0] != (uint64_t)out ||
               t->dim[1] != (uint64_t)channels || t->dim[2] != (uint64_t)patch))
-        cpv_params_fail(p, CPV_E_INPUT,
-                        "tensor '%s.weight': expected [%lld, %lld, %lld, %lld]", name,
-                        (long long)out, (long long)channels, (long long)patch,
-                        (long long)patch);
+        cpv_params_fail(
+            p, CPV_E_INPUT, "tensor '%s.weight': expected [%lld, %lld, %lld, %lld]", name,
+            (long long)out, (long long)channels, (long long)patch, (long long)patch);
     return p->err.code ? NULL : cpv_params_make(p, &w, from, 2);
 }
 

@@ -23,7 +23,7 @@ struct cpv_vit {
     struct cpv_patches patches;
     struct cpv_vit_layer *layer; /* layers of them */
     int layers;
-    int tokens; /* of an image: patches, and the class token */
+    int tokens;                 /* of an image: patches, and the class token */
     struct cpv_layer_norm norm; /* behind the last layer */
 };
 
