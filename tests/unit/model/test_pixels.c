@@ -88,6 +88,7 @@ static void pixels_are_those_of_transformers_to_the_bit(void **state)
     compare("published", 9);
     compare("same-height", 3);
     compare("larger", 1);
+    compare("columns-first", 9);
     compare("lanczos", 9);
     compare("factor", 9);
     compare("not-rescaled", 9);
