@@ -7,8 +7,9 @@
 #include "common/base/sys.h"
 
 struct lane {
-    const struct cpv_prompt *prompt; /* not seen yet; NULL: its next rows are one a beam */
-    bool writing;                    /* a sequence that is not done */
+    const struct cpv_prompt
+        *prompt;  /* not seen yet; NULL: its next rows are one a beam */
+    bool writing; /* a sequence that is not done */
     cpv_beam *beam;
 };
 
@@ -124,8 +125,8 @@ static void rehearse(struct rehearsal *r,
     all = cpv_slots_put(r->before, r->slots, l->sources);
     encode(arg, r->now, r->memory);
     cpv_kv_clear(r->before, r->memory, all);
-    cpv_kv_extend(r->before, r->memory,
-                  cpv_rows_equal(r->before, l->memory, l->sources), all);
+    cpv_kv_extend(r->before, r->memory, cpv_rows_equal(r->before, l->memory, l->sources),
+                  all);
     rehearse_step(r, 0);
     rehearse_step(r, l->admitted * l->sequences);
 }
@@ -264,8 +265,8 @@ int cpv_generator_open(cpv_generator **out, const struct cpv_generate_model *mod
     if (!rc)
         rc = cpv_compute_open(&g->c, device, &params, err);
     if (!rc)
-        rc =
-            open_caches(&g->history, &g->memory, device, model, limits, search->beams, err);
+        rc = open_caches(&g->history, &g->memory, device, model, limits, search->beams,
+                         err);
     if (rc)
         cpv_generator_close(&g);
     *out = g;

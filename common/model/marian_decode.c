@@ -268,8 +268,8 @@ static uint64_t number_of(const struct cpv_sentence *s)
     return h ^ h >> 32;
 }
 
-/* The next sentences, as many as may be encoded together, when half of the lanes are free:
- * a good number at once. */
+/* The next sentences, as many as may be encoded together, when half of the lanes are
+ * free: a good number at once. */
 static int take(void *arg, int used, int room, struct cpv_source_text *out, int *n,
                 bool *over, struct cpv_err *err)
 {
