@@ -22,7 +22,7 @@
 
 #include "common/base/bytes.h"
 #include "common/compute/compute.h"
-#include "common/model/beam.h"
+#include "common/model/generate.h"
 #include "common/model/pixels.h"
 #include "common/text/ids.h"
 
@@ -83,20 +83,17 @@ CPV_MUST_CHECK int cpv_blip_worker_open(cpv_blip_worker **out, const cpv_blip *m
 void cpv_blip_worker_close(cpv_blip_worker **w);
 size_t cpv_blip_worker_bytes(const cpv_blip_worker *w); /* of caches and arena */
 
-struct cpv_prompt {
-    const int32_t *ids; /* bos first */
-    int n;
-};
-
 struct cpv_blip_image {
-    uint64_t number; /* names it to emit, and to the random numbers of sampling */
+    uint64_t number;     /* names it to emit, and to the random numbers of sampling */
     const float *pixels; /* [3 * image * image], planes; valid until the next `next` */
 };
 
 /*
  * The next image: 1; 0, there are no more; a code of error.h ends the call. `wait`: there
- * is nothing else to do; otherwise it may say -1, none is ready yet, and is asked again.
+ * is nothing else to do; otherwise it may say CPV_BLIP_LATER, none is ready yet, and is
+ * asked again.
  */
+enum { CPV_BLIP_LATER = 2 };
 typedef int cpv_blip_next(void *arg, bool wait, struct cpv_blip_image *out,
                           struct cpv_err *err);
 
