@@ -120,7 +120,7 @@ struct picture {
 
     bool stopped;       /* out: it was given back unseen */
     const char *status; /* NULL, or a word of cpv_image_status_name */
-    char detail[160];
+    char detail[512];
     struct cpv_buf texts;     /* of the captions, one behind the other */
     struct caption *captions; /* one for each prompt */
     uint32_t n;
@@ -167,8 +167,9 @@ int64_t engine_share(int64_t left, int workers);
 typedef struct caption_model caption_model;
 typedef struct caption_worker caption_worker;
 
-/* What a worker asks for, and is told: as cpv_blip_next and cpv_blip_emit, but in
- * pictures. */
+/* What a worker asks for, and is told. next: 1 a picture; 0, there are no more;
+ * PICTURE_LATER, there is none yet and it need not wait. */
+enum { PICTURE_LATER = 2 };
 struct caption_stream {
     int (*next)(void *arg, bool wait, struct picture **p, struct cpv_err *err);
     int (*done)(void *arg, struct picture *p, struct cpv_err *err);

@@ -143,7 +143,7 @@ static int next(void *arg, bool wait, struct picture **out, struct cpv_err *err)
     if (atomic_load(&e->cancel))
         return cpv_fail(err, CPV_E_STOPPED, "stopped; run again to go on");
     if (!wait && !may_hold_more(w))
-        return -1;
+        return PICTURE_LATER;
     if (wait) {
         w->busy += cpv_clock_ns() - w->mark;
         if (!cpv_queue_get(e->ready, &item))
@@ -153,7 +153,7 @@ static int next(void *arg, bool wait, struct picture **out, struct cpv_err *err)
         cpv_queue_got got = cpv_queue_get_for(e->ready, &item, 0);
 
         if (got == CPV_QUEUE_EMPTY)
-            return -1;
+            return PICTURE_LATER;
     }
     if (!item)
         return 0;

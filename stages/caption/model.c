@@ -54,18 +54,6 @@ static int read_prompts(caption_model *m, struct cpv_err *err)
     return rc;
 }
 
-static int check_lengths(const caption_model *m, struct cpv_err *err)
-{
-    int most = cpv_blip_config(m->blip)->text.positions;
-
-    if (m->longest + m->p.set->max_new_tokens <= most)
-        return CPV_OK;
-    return cpv_fail(err, CPV_E_USAGE,
-                    "a prompt of %d tokens and %lld new ones are more than the %d that "
-                    "the model takes",
-                    m->longest, (long long)m->p.set->max_new_tokens, most);
-}
-
 int model_open(caption_model **out, const struct engine_params *params,
                struct cpv_err *err)
 {
@@ -89,8 +77,6 @@ int model_open(caption_model **out, const struct engine_params *params,
         rc = cpv_blip_open(&m->blip, m->device, params->model, err);
     if (!rc)
         rc = read_prompts(m, err);
-    if (!rc)
-        rc = check_lengths(m, err);
     if (rc)
         model_close(&m);
     *out = m;
@@ -220,11 +206,13 @@ static int next(void *arg, bool wait, struct cpv_blip_image *out, struct cpv_err
         return cpv_fail(err, CPV_E_BUG, "more than %d images in work", w->room);
     if (!w->later)
         rc = w->stream->next(w->stream->arg, wait, &w->later, err);
+    if (rc == PICTURE_LATER)
+        return CPV_BLIP_LATER;
     if (rc != 1)
         return rc;
     p = w->later;
     if (find(w, p->number) < w->n_held)
-        return -1; /* what comes back could not be told apart */
+        return CPV_BLIP_LATER; /* what comes back could not be told apart */
     w->later = NULL;
     w->held[w->n_held++] = p;
     out->number = p->number;

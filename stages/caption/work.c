@@ -111,9 +111,11 @@ static int finish(struct work *w, struct cpv_err *err)
 static void call_back(struct work *w)
 {
     struct picture *one;
+    int rc = CPV_OK;
 
     while (w->k->engine && (one = engine_rest(w->k->engine))) {
-        (void)part_keep(one->owner, one, NULL);
+        if (!rc)
+            rc = part_keep(one->owner, one, NULL);
         picture_free(&one);
     }
     while (w->active)
