@@ -179,6 +179,9 @@ struct caption_stream {
 CPV_MUST_CHECK int model_open(caption_model **out, const struct engine_params *params,
                               struct cpv_err *err);
 void model_close(caption_model **m);
+/* Would it open with these settings, on shapes alone: quick whatever its size. */
+CPV_MUST_CHECK int model_check(const struct caption_settings *set, const char *folder,
+                               struct cpv_err *err);
 bool model_is_cpu(const caption_model *m);
 int model_images(const caption_model *m); /* that a worker has in work at most */
 /* Decode a picture: sets pixels, or status and detail. `maker`: a thread's own, NULL at

@@ -28,7 +28,10 @@ static int open_stage(struct cpv_run *run, struct cpv_err *err)
     k->run = run;
     k->set = run->settings;
     rc = cpv_stage_model_find(run, k->set->model, "caption.model", &k->folder, err);
-    return rc ? rc : cpv_run_follow(run, "fetch", err);
+    if (!rc)
+        rc = cpv_run_follow(run, "fetch", err);
+    /* Before the settings are pinned: what cannot work is not to be remembered. */
+    return rc ? rc : model_check(k->set, k->folder, err);
 }
 
 static int inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,

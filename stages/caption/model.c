@@ -6,6 +6,7 @@
 #include "common/base/sys.h"
 #include "common/model/blip.h"
 #include "common/model/pixels.h"
+#include "common/text/wordpiece.h"
 #include "stages/caption/caption.h"
 
 enum { IMAGES = 8 }; /* that a worker has in work, by default */
@@ -80,6 +81,48 @@ int model_open(caption_model **out, const struct engine_params *params,
     if (rc)
         model_close(&m);
     *out = m;
+    return rc;
+}
+
+/* As a worker would say it, but before anything is begun. */
+static int check_prompts(const struct caption_settings *set, const char *folder,
+                         int positions, struct cpv_err *err)
+{
+    cpv_wordpiece *tokenizer = NULL;
+    struct cpv_ids ids = {0};
+    int rc = cpv_wordpiece_open(&tokenizer, folder, err);
+
+    for (size_t i = 0; i < set->prompts.count && !rc; i++) {
+        ids.count = 0;
+        rc =
+            cpv_wordpiece_encode(tokenizer, cpv_bytes_str(set->prompts.at[i]), &ids, err);
+        /* Without [SEP]; and the last of the new ones is not looked at any more. */
+        if (!rc && (int64_t)ids.count - 1 + set->max_new_tokens - 1 > positions)
+            rc = cpv_fail(err, CPV_E_USAGE,
+                          "a prompt of %zu tokens ('%s') and max_new_tokens of %lld are "
+                          "more than the model's %d positions",
+                          ids.count - 1, set->prompts.at[i],
+                          (long long)set->max_new_tokens, positions);
+    }
+    cpv_ids_release(&ids);
+    cpv_wordpiece_close(&tokenizer);
+    return rc;
+}
+
+int model_check(const struct caption_settings *set, const char *folder,
+                struct cpv_err *err)
+{
+    struct cpv_device_params dry = {.name = "dry", .weights = CPV_F32, .values = CPV_F32};
+    cpv_device *device = NULL;
+    cpv_blip *blip = NULL;
+    int rc = cpv_device_open(&device, &dry, err);
+
+    if (!rc)
+        rc = cpv_blip_open(&blip, device, folder, err);
+    if (!rc)
+        rc = check_prompts(set, folder, cpv_blip_config(blip)->text.positions, err);
+    cpv_blip_close(&blip);
+    cpv_device_close(&device);
     return rc;
 }
 
