@@ -147,9 +147,10 @@ int model_run(caption_worker *w, const struct caption_stream *s, struct cpv_err 
             rc = admit(w, s, &over, err);
         if (rc < 0)
             break;
-        while (w->n && atomic_load(&w->fake->taken) < w->fake->together)
-            usleep(1000);
-        rc = step(w, s, err);
+        if (w->n && atomic_load(&w->fake->taken) < w->fake->together)
+            usleep(500); /* and asks for more */
+        else
+            rc = step(w, s, err);
     }
     return rc < 0 ? rc : CPV_OK;
 }
