@@ -17,7 +17,7 @@ struct fake {
     struct caption_settings set;
     int64_t fail_prepare, fail_describe; /* the picture of that number; -1: none */
     int64_t together; /* nothing is described before so many have been taken */
-    atomic_int taken, workers_used;
+    atomic_int taken, workers_used, entered;
 };
 
 struct caption_model {
@@ -142,6 +142,9 @@ int model_run(caption_worker *w, const struct caption_stream *s, struct cpv_err 
     bool over = false;
     int rc = CPV_OK;
 
+    /* The others come later: until then the first could take everything. */
+    if (w->fake->together && atomic_fetch_add(&w->fake->entered, 1) > 0)
+        usleep(30000);
     while (rc >= 0 && (w->n || !over)) {
         if (!over && w->n < w->fake->set.images)
             rc = admit(w, s, &over, err);
@@ -246,7 +249,7 @@ static void each_comes_back_once(void **state)
 static void the_last_are_not_piled_up(void **state)
 {
     (void)state;
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < 5; round++) {
         struct fake f = fake_of(8);
         uint8_t back[2] = {0};
         struct cpv_err err = {0};
