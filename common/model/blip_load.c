@@ -164,24 +164,42 @@ static void load_layer(cpv_blip *m, int i)
     l->norm = norm(p, d, eps, at, "output.LayerNorm");
 }
 
-/* The bias stands by itself; where it does not, the product has a copy. */
-static const cpv_weight *load_head(cpv_blip *m)
+/* Scores of all words: a matrix that may be the embedding too, with a bias that stands by
+ * itself; where it does not, the product has a copy. */
+static const cpv_weight *load_head(cpv_blip *m, const char *matrix, unsigned use)
 {
     int64_t vocab = m->config.text.vocab, d = m->config.text.width;
     cpv_params *p = m->params;
     const char *bias = cpv_params_has(p, HEAD "bias") ? HEAD "bias" : HEAD "decoder.bias";
     const struct cpv_ckpt_tensor *from[] = {
-        cpv_params_matrix(p, vocab, d, HEAD "decoder.weight"),
+        cpv_params_matrix(p, vocab, d, "%s", matrix),
         cpv_params_tensor(p, (uint64_t)vocab, "%s", bias)};
     struct cpv_weight_params w = {
-        .name = HEAD "decoder",
+        .name = matrix,
         .out = vocab,
         .in = d,
-        .use = CPV_USE_LINEAR,
+        .use = use,
         .matrix = {.rows = cpv_params_rows, .arg = (void *)(uintptr_t)from[0]},
         .bias = {.rows = cpv_params_vector, .arg = (void *)(uintptr_t)from[1]}};
 
     return from[0] && from[1] ? cpv_params_make(p, &w, from, 2) : NULL;
+}
+
+/* The published files hold a head. transformers of today ties it to the embedding, and
+ * what it saves has one of the two. */
+static void load_words(cpv_blip *m)
+{
+    static const char words[] = BERT "embeddings.word_embeddings.weight";
+    static const char head[] = HEAD "decoder.weight";
+    bool tied = !cpv_params_has(m->params, "%s", head);
+
+    if (tied)
+        m->words = m->head = load_head(m, words, CPV_USE_TABLE | CPV_USE_LINEAR);
+    else {
+        m->words = cpv_params_table(m->params, m->config.text.vocab, m->config.text.width,
+                                    "%s", words);
+        m->head = load_head(m, head, CPV_USE_LINEAR);
+    }
 }
 
 static void load_text(cpv_blip *m)
@@ -190,8 +208,7 @@ static void load_text(cpv_blip *m)
     int64_t d = k->text.width;
     cpv_params *p = m->params;
 
-    m->words =
-        cpv_params_table(p, k->text.vocab, d, BERT "embeddings.word_embeddings.weight");
+    load_words(m);
     m->positions = cpv_params_table(p, k->text.positions, d,
                                     BERT "embeddings.position_embeddings.weight");
     m->embed_norm = norm(p, d, k->text.eps, BERT "embeddings", "LayerNorm");
@@ -199,7 +216,6 @@ static void load_text(cpv_blip *m)
         load_layer(m, i);
     m->transform = cpv_params_linear(p, d, d, HEAD "transform.dense");
     m->transform_norm = norm(p, d, k->text.eps, HEAD "transform", "LayerNorm");
-    m->head = load_head(m);
 }
 
 static int load(cpv_blip *m, struct cpv_err *err)

@@ -38,8 +38,11 @@ extern "C" {
 /* A head's width at most. */
 #define CPV_ATTENTION_DH_MAX 256
 
+/* Sequences of fewer queries than these are computed in another order of sums. */
+#define CPV_ATTENTION_FEW 4
+
 /*
- * One head of one sequence: out = softmax(scale q k^T) v. Strides are in floats, from a
+ * One head of one sequence, or of some: out = softmax(scale q k^T) v. Strides are in floats, from a
  * row to the next; pointers are those of the head. The rows of k and v are first
  * `prefix` ones that follow each other, then those that `tail_rows` names, of a store
  * that has other sequences' rows too: row j >= prefix is tail_k + tail_stride *
@@ -47,6 +50,9 @@ extern "C" {
  */
 struct cpv_attention {
     size_t nq, nkv, dh; /* nkv at most INT32_MAX, dh in 1..CPV_ATTENTION_DH_MAX */
+    /* nq are the queries of several sequences that look at the same, none of them causal:
+     * all with fewer than CPV_ATTENTION_FEW queries (1), or all with more (0). */
+    bool few;
     bool causal;        /* query i sees rows 0..nkv - nq + i only */
     float scale;
     const float *q; /* [nq, dh] */
