@@ -2,8 +2,8 @@
 /*
  * From a picture's file to what a vision tower takes, by preprocessor_config.json as
  * Hugging Face's image processors do: upright RGB, resized to a square without keeping
- * the ratio or cropping (BLIP; bicubic, antialiased, in 8 bits as Pillow does), scaled to
- * 0..1, minus mean, over standard deviation.
+ * the ratio or cropping (BLIP; bicubic, antialiased, in 8 bits as Pillow 13 does), scaled
+ * to 0..1, minus mean, over standard deviation.
  *
  *     cpv_pixels_config_read                       once
  *     cpv_pixels_open ... cpv_pixels_make ...      each thread

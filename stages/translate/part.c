@@ -11,7 +11,6 @@
 #include "common/base/clock.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
-#include "common/corpus/column.h"
 #include "common/format/journal.h"
 #include "common/format/json.h"
 #include "stages/translate/translate.h"
@@ -40,17 +39,8 @@ struct job {
 
 static int open_column(struct job *k, int i, const char *column, struct cpv_err *err)
 {
-    struct cpv_column parts;
-    uint32_t revision = 0;
-    char *path;
-    int rc = cpv_column_scan(k->t->run->corpus, column, k->part->mem, &parts, err);
-
-    if (rc)
-        return rc;
-    (void)cpv_column_find(&parts, k->part->number, &revision);
-    path = cpv_column_path(k->part->mem, k->t->run->corpus, column, k->part->number,
-                           revision, CPV_FILE_SHARD);
-    return path ? cpv_shard_open(&k->in[i], path, err) : cpv_fail_memory(err);
+    return cpv_run_open_input(k->t->run, column, k->part->number, k->part->mem, &k->in[i],
+                              err);
 }
 
 /* The strings of one key, appended to the list of what is to be translated. */
