@@ -42,10 +42,10 @@ extern "C" {
 #define CPV_ATTENTION_FEW 4
 
 /*
- * One head of one sequence, or of some: out = softmax(scale q k^T) v. Strides are in floats, from a
- * row to the next; pointers are those of the head. The rows of k and v are first
- * `prefix` ones that follow each other, then those that `tail_rows` names, of a store
- * that has other sequences' rows too: row j >= prefix is tail_k + tail_stride *
+ * One head of one sequence, or of some: out = softmax(scale q k^T) v. Strides are in
+ * floats, from a row to the next; pointers are those of the head. The rows of k and v are
+ * first `prefix` ones that follow each other, then those that `tail_rows` names, of a
+ * store that has other sequences' rows too: row j >= prefix is tail_k + tail_stride *
  * tail_rows[j - prefix]. Either part may be empty, its pointers then NULL.
  */
 struct cpv_attention {
@@ -53,7 +53,7 @@ struct cpv_attention {
     /* nq are the queries of several sequences that look at the same, none of them causal:
      * all with fewer than CPV_ATTENTION_FEW queries (1), or all with more (0). */
     bool few;
-    bool causal;        /* query i sees rows 0..nkv - nq + i only */
+    bool causal; /* query i sees rows 0..nkv - nq + i only */
     float scale;
     const float *q; /* [nq, dh] */
     size_t q_stride;
