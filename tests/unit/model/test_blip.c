@@ -18,7 +18,8 @@ enum {
     FORCED = 4,
     TEXTS = 20,
     SIDE = 21, /* of the largest picture */
-    NEW = 12
+    NEW = 12,
+    STREAM = 16 /* pictures of a call */
 };
 
 struct sequence {
@@ -192,7 +193,7 @@ static void compare(const char *what, const float *ours, const float *theirs, si
         wrong += pow((double)(ours[i] - theirs[i]), 2);
         all += pow((double)theirs[i], 2);
     }
-    if (!(int8 ? sqrt(wrong / all) <= 0.15 : off <= 1e-5f * most))
+    if (!(int8 ? sqrt(wrong / all) <= 0.25 : off <= 1e-5f * most))
         fail_msg("%s differ by %g of %g, rms %g", what, (double)off, (double)most,
                  sqrt(wrong / all));
 }
@@ -264,9 +265,9 @@ static void logits_are_those_of_transformers(void **state)
 
 /* A stream of images, and what comes of it. */
 struct stream {
-    int image[4 * IMAGES], n; /* numbers, in the order in which they come */
-    int at, waits, later;     /* of every `later` times asked, one has no image yet */
-    int fails_at, stops_at;   /* by then next fails, or emit says no; -1: never */
+    int image[STREAM], n;   /* numbers, in the order in which they come */
+    int at, waits, later;   /* of every `later` times asked, one has no image yet */
+    int fails_at, stops_at; /* by then next fails, or emit says no; -1: never */
     int prompts;
     struct captions got[IMAGES][PROMPTS];
     int emitted[IMAGES], done;
@@ -325,6 +326,7 @@ static struct stream stream_of(int n)
 {
     struct stream s = {.n = n, .fails_at = -1, .stops_at = -1};
 
+    assert_true(n <= STREAM);
     for (int i = 0; i < n; i++)
         s.image[i] = i % IMAGES;
     return s;
@@ -394,7 +396,8 @@ static void expect_captions(const char *name, const struct one_search *s, int im
         if (a->n != b->n || memcmp(a->id, b->id, (size_t)a->n * sizeof *a->id) != 0)
             fail_msg("%s, %d beams, penalty %g: picture %d, prompt %d differs", name,
                      s->beams, (double)s->penalty, image, prompt);
-        if (s->beams > 1 && !(fabsf(a->score - b->score) <= 2e-5f * fabsf(a->score)))
+        if (s->beams > 1 &&
+            !(fabsf(a->score - b->score) <= 2e-6f + 1e-4f * fabsf(a->score)))
             fail_msg("%s, %d beams, picture %d, prompt %d: score %.8g, expected %.8g",
                      name, s->beams, image, prompt, (double)b->score, (double)a->score);
     }
@@ -580,7 +583,7 @@ static void drawn_captions_depend_on_seed_and_number_alone(void **state)
     for (int k = 0; k < 4; k++) {
         search.sample.seed = k < 3 ? 7 : 8;
         w = worker(&search, NEW, 1 + 2 * k, 1 + k % 2);
-        s = stream_of(IMAGES + 5 * k);
+        s = stream_of(4 * (1 + k));
         s.later = k;
         for (int i = 0; i < s.n; i++)
             s.image[i] = (s.n - i + k) % IMAGES;
@@ -807,11 +810,11 @@ static void a_folder_that_does_not_fit_is_named(void **state)
         {"base",
          "config.json",
          "s/\"hidden_size\": 24/\"hidden_size\": 27/",
-         {"text_decoder", "24", "27"}},
+         {"word_embeddings", "[55, 24]", "1485"}},
         {"base",
          "config.json",
          "s/\"hidden_size\": 20/\"hidden_size\": 24/",
-         {"vision_model", "20", "24"}},
+         {"patch_embedding", "[20, 3, 4, 4]", "1152"}},
         {"base",
          "config.json",
          "s/\"num_hidden_layers\": 2/\"num_hidden_layers\": 3/",
@@ -819,7 +822,7 @@ static void a_folder_that_does_not_fit_is_named(void **state)
         {"base",
          "config.json",
          "s/\"vocab_size\": [0-9]*/\"vocab_size\": 90/",
-         {"predictions", "90", "m"}},
+         {"word_embeddings", "[55, 24]", "2160"}},
         {"base",
          "config.json",
          "s/\"num_attention_heads\": 3/\"num_attention_heads\": 5/",
@@ -852,11 +855,6 @@ static void a_folder_that_does_not_fit_is_named(void **state)
          "preprocessor_config.json",
          "s/\"height\": 12/\"height\": 13/",
          {"preprocessor_config.json", "13", "size"}},
-        {"narrow",
-         "config.json",
-         "s/\"num_attention_heads\": 2$/\"num_attention_heads\": 2, "
-         "\"tie_word_embeddings\": false/",
-         {"predictions.decoder.weight", "m", "m"}},
     };
 
     (void)state;
