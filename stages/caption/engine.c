@@ -157,6 +157,12 @@ static int next(void *arg, bool wait, struct picture **out, struct cpv_err *err)
     }
     if (!item)
         return 0;
+    if (atomic_load(&e->cancel)) { /* it came while we waited: a look would take long */
+        struct picture *p = item;
+
+        picture_free(&p);
+        return cpv_fail(err, CPV_E_STOPPED, "stopped; run again to go on");
+    }
     w->held++;
     *out = w->shown = item;
     return 1;

@@ -22,6 +22,7 @@ enum {
     FILE_MAX = 1 << 30,
     READ = 1 << 16,
     AHEAD = 4, /* rooms of the engine that pictures may be ahead of the one to be shown */
+    FEW = 8,   /* files for which a thread need not be ready for more */
     TICK_MS = 100
 };
 
@@ -271,6 +272,9 @@ static int open_tool(struct tool *t, const struct cpv_cli *cli, struct cpv_err *
                                  : 1;
     if ((size_t)p.threads > t->n)
         p.threads = (int)t->n;
+    /* No memory for more images than there are. */
+    if (!t->set.images && t->n < FEW)
+        t->set.images = engine_share((int64_t)t->n, p.threads);
     return engine_open(&t->engine, &p, err);
 }
 
