@@ -40,6 +40,7 @@ static void captions_come_back(void **state)
     assert_string_equal(cpv_buf_cstr(&json),
                         "{\"generated-captions-en\":[\"a photo of a dog\",\"\","
                         "\"x\\\"\\\\\\n\xc3\xa9\"]}");
+    cpv_buf_release(&json);
     cpv_buf_release(&b);
     cpv_arena_close(&mem);
 }
