@@ -25,7 +25,7 @@
     if (flagged) flagged.addEventListener('change', filter);
     for (const box of tools.querySelectorAll('[data-show]'))
         box.addEventListener('change', () => {
-            for (const text of document.querySelectorAll('.text'))
+            for (const text of document.querySelectorAll('.caption'))
                 if (text.dataset.lang === box.dataset.show) text.hidden = !box.checked;
         });
     /* On a small screen ten captions in four languages are too much at once. */

@@ -17,7 +17,7 @@
 
 enum { SIDE = 320, QUALITY = 82, STREAM = 0x72657074 };
 enum { LISTED = 64 };                /* captions of one kind that a card shows */
-enum { SHORT = 360, WHOLE = 20000 }; /* characters shown at once, at all */
+enum { SHORT = 500, WHOLE = 20000 }; /* characters shown at once, at all */
 static const int64_t PIXELS_MAX = 200000000;
 
 struct cards {
@@ -209,7 +209,7 @@ static void put_caption(struct cards *c, const struct cpv_report_lang *l, int ki
     const json_t *flags = value_of(c, "flags-", l->code);
 
     cpv_page_printf(c->page,
-                    "<div class=\"text k%u\" data-lang=\"%s\"><span class=\"tag\">"
+                    "<div class=\"caption k%u\" data-lang=\"%s\"><span class=\"tag\">"
                     "<span aria-hidden=\"true\">%s</span><span class=\"vh\">",
                     cpv_report_colour(c->r, l), l->code, l->code);
     cpv_page_str(c->page, l->name);
@@ -397,11 +397,12 @@ static int put_card(struct cards *c, const struct cpv_member *members, size_t n,
     if (text && cpv_json_parse(text->data, key, &o, NULL))
         o = NULL;
     c->sample = o;
-    cpv_page_raw(c->page, "<article class=\"card\">\n");
+    cpv_page_raw(c->page,
+                 "<article class=\"card\"><div class=\"side\"><div class=\"stay\">\n");
     rc = put_picture(c, key, image, err);
     cpv_page_raw(c->page, "<div class=\"about\">");
     put_facts(c, key);
-    cpv_page_raw(c->page, "</div>\n<div class=\"captions\">\n");
+    cpv_page_raw(c->page, "</div></div></div>\n<div class=\"captions\">\n");
     put_captions(c);
     cpv_page_raw(c->page, "</div>\n</article>\n");
     c->sample = NULL;
@@ -544,7 +545,7 @@ int cpv_report_put_cards(struct cpv_report *r, cpv_page *page, uint32_t *n_cards
                          struct cpv_err *err)
 {
     struct cards c = {.r = r, .page = page};
-    bool generated = false;
+    bool many = r->n_langs > 1;
     struct pick *picks = NULL;
     uint32_t n = 0;
     int rc = draw_picks(r, &picks, &n, err);
@@ -555,7 +556,7 @@ int cpv_report_put_cards(struct cpv_report *r, cpv_page *page, uint32_t *n_cards
     if (!rc)
         rc = cpv_image_worker_open(&c.worker, err);
     for (size_t i = 0; i < r->n_langs; i++)
-        generated |= r->langs[i].kind[CPV_REPORT_GENERATED].texts > 0;
+        many |= r->langs[i].kind[CPV_REPORT_GENERATED].texts > 0;
     cpv_page_raw(page, "<section id=\"samples\" aria-labelledby=\"h-samples\">"
                        "<h2 id=\"h-samples\">Samples</h2>\n");
     if (n)
@@ -567,7 +568,7 @@ int cpv_report_put_cards(struct cpv_report *r, cpv_page *page, uint32_t *n_cards
         cpv_page_raw(page, "<p class=\"muted\">None is shown.</p>\n");
     if (n)
         put_tools(r, page);
-    cpv_page_printf(page, "<div class=\"cards%s\">\n", generated ? " rows" : "");
+    cpv_page_printf(page, "<div class=\"cards%s\">\n", many ? " rows" : "");
     if (!rc)
         rc = put_all(&c, picks, n, err);
     cpv_page_raw(page, "</div></section>\n");

@@ -13,6 +13,7 @@
 struct edge {
     uint32_t at;
     const char *tick;
+    bool middle; /* of the bin that begins here */
 };
 
 struct chart {
@@ -25,7 +26,7 @@ struct chart {
 };
 
 /* Of the drawing: it is shown at about this size, so that its text is legible. */
-enum { WIDTH = 320, HEIGHT = 136, LEFT = 40, RIGHT = 312, TOP = 14, FLOOR = 112 };
+enum { WIDTH = 320, HEIGHT = 136, LEFT = 40, RIGHT = 304, TOP = 14, FLOOR = 112 };
 
 static double value_of(const struct chart *c, uint32_t at)
 {
@@ -99,9 +100,9 @@ static void put_bars(cpv_page *page, const struct chart *c)
                             x + 1, FLOOR - height, step - 2, height, name, 100 * share);
         }
         if (c->edges[i].tick)
-            cpv_page_printf(page,
-                            "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>",
-                            x, FLOOR + 16, c->edges[i].tick);
+            cpv_page_printf(
+                page, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>",
+                c->edges[i].middle ? x + step / 2 : x, FLOOR + 16, c->edges[i].tick);
     }
 }
 
@@ -161,16 +162,43 @@ void cpv_report_put_bar(cpv_page *page, double share)
 
 /* ---- images ---- */
 
+/* Without empty bins at both ends, as long as some are left to tell a shape from. */
+static struct chart trimmed(struct chart c)
+{
+    enum { LEAST = 7 };
+
+    while (c.n > LEAST && share_of(&c, c.n - 2) <= 0)
+        c.n--;
+    while (c.n > LEAST && share_of(&c, 0) <= 0) {
+        c.edges++;
+        c.n--;
+    }
+    c.top = highest(&c);
+    return c;
+}
+
 static void put_sides(struct cpv_report *r, cpv_page *page)
 {
-    static const struct edge EDGES[] = {
-        {0, "0"},     {128, NULL},  {256, "256"}, {384, NULL},
-        {512, "512"}, {768, NULL},  {1024, "1k"}, {1536, NULL},
-        {2048, "2k"}, {3072, NULL}, {4096, "4k"}, {CPV_TALLY_END, NULL}};
-    struct chart c = {&r->longest, EDGES, CPV_COUNT(EDGES), "pixels", 1, 0, 0};
+    static const struct edge SMALL[] = {
+        {0, "0", 0},     {32, NULL, 0},           {64, "64", 0},   {96, NULL, 0},
+        {128, "128", 0}, {160, NULL, 0},          {192, "192", 0}, {224, NULL, 0},
+        {256, "256", 0}, {320, NULL, 0},          {384, "384", 0}, {448, NULL, 0},
+        {512, "512", 0}, {CPV_TALLY_END, NULL, 0}};
+    static const struct edge LARGE[] = {
+        {0, "0", 0},       {128, "128", 0}, {256, "256", 0},   {384, "384", 0},
+        {512, "512", 0},   {768, "768", 0}, {1024, "1024", 0}, {1536, NULL, 0},
+        {2048, "2048", 0}, {3072, NULL, 0}, {4096, "4096", 0}, {CPV_TALLY_END, NULL, 0}};
+    bool small = cpv_tally_quantile(&r->longest, 0.95) < 512;
+    struct chart c = {&r->longest,
+                      small ? SMALL : LARGE,
+                      small ? CPV_COUNT(SMALL) : CPV_COUNT(LARGE),
+                      "pixels",
+                      1,
+                      0,
+                      0};
     char note[192];
 
-    c.top = highest(&c);
+    c = trimmed(c);
     (void)snprintf(note, sizeof note, "median %s pixels, from %s to %s",
                    cpv_words_count(cpv_tally_quantile(&r->longest, 0.5)).text,
                    cpv_words_count(r->longest.least).text,
@@ -180,16 +208,16 @@ static void put_sides(struct cpv_report *r, cpv_page *page)
 
 static void put_aspects(struct cpv_report *r, cpv_page *page)
 {
-    static const struct edge EDGES[] = {{0, NULL},    {50, "1:2"},          {67, "2:3"},
-                                        {80, NULL},   {95, NULL},           {105, NULL},
-                                        {125, NULL},  {150, "3:2"},         {178, NULL},
-                                        {200, "2:1"}, {CPV_TALLY_END, NULL}};
+    static const struct edge EDGES[] = {
+        {0, NULL, 0},   {50, "1:2", 0},  {67, "2:3", 0},          {80, NULL, 0},
+        {95, "1:1", 1}, {105, NULL, 0},  {125, NULL, 0},          {150, "3:2", 0},
+        {178, NULL, 0}, {200, "2:1", 0}, {CPV_TALLY_END, NULL, 0}};
     struct chart c = {&r->aspect, EDGES, CPV_COUNT(EDGES), "", 100, 0, 0};
     uint64_t n = r->aspect.n;
     char note[192];
 
     c.top = highest(&c);
-    (void)snprintf(note, sizeof note, "%s wide, %s square to 5 %%, %s tall",
+    (void)snprintf(note, sizeof note, "%s wide, %s square, %s tall",
                    cpv_words_share(r->landscape, n).text,
                    cpv_words_share(r->square, n).text,
                    cpv_words_share(r->portrait, n).text);
@@ -198,25 +226,21 @@ static void put_aspects(struct cpv_report *r, cpv_page *page)
 
 static void put_sizes(struct cpv_report *r, cpv_page *page)
 {
-    static const struct edge EDGES[] = {{0, "0"},
-                                        {4, "4"},
-                                        {8, NULL},
-                                        {16, "16"},
-                                        {32, NULL},
-                                        {64, "64"},
-                                        {128, NULL},
-                                        {256, "256"},
-                                        {512, NULL},
-                                        {1024, "1k"},
-                                        {CPV_TALLY_END, NULL}};
+    static const struct edge EDGES[] = {{0, "0", 0},     {1, "1", 0},
+                                        {2, "2", 0},     {4, "4", 0},
+                                        {8, "8", 0},     {16, "16", 0},
+                                        {32, "32", 0},   {64, "64", 0},
+                                        {128, "128", 0}, {256, "256", 0},
+                                        {512, "512", 0}, {1024, "1k", 0},
+                                        {2048, "2k", 0}, {CPV_TALLY_END, NULL, 0}};
     struct chart c = {&r->image_kib, EDGES, CPV_COUNT(EDGES), "KiB", 1, 0, 0};
     char note[192];
 
-    c.top = highest(&c);
+    c = trimmed(c);
     (void)snprintf(note, sizeof note, "median %s KiB, the largest %s KiB",
                    cpv_words_count(cpv_tally_quantile(&r->image_kib, 0.5)).text,
                    cpv_words_count(r->image_kib.most).text);
-    put_chart(page, &c, "Stored image", note, 0);
+    put_chart(page, &c, "Stored image, in KiB", note, 0);
 }
 
 void cpv_report_put_images(struct cpv_report *r, cpv_page *page)
@@ -301,43 +325,38 @@ static void put_texts_table(struct cpv_report *r, cpv_page *page)
 }
 
 static const struct edge CHARACTERS[] = {
-    {0, "0"},     {20, NULL},  {40, "40"},   {60, NULL},
-    {80, "80"},   {100, NULL}, {120, "120"}, {140, NULL},
-    {160, "160"}, {180, NULL}, {200, "200"}, {CPV_TALLY_END, NULL}};
+    {0, "0", 0},     {20, NULL, 0},  {40, "40", 0},   {60, NULL, 0},
+    {80, "80", 0},   {100, NULL, 0}, {120, "120", 0}, {140, NULL, 0},
+    {160, "160", 0}, {180, NULL, 0}, {200, "200+", 1}, {CPV_TALLY_END, NULL, 0}};
 
 static struct chart chart_of(const struct cpv_report_texts *t)
 {
-    struct chart c = {
-        &t->characters, CHARACTERS, CPV_COUNT(CHARACTERS), "characters", 1, 0, 0};
+    struct chart c = {.t = &t->characters,
+                      .edges = CHARACTERS,
+                      .n = CPV_COUNT(CHARACTERS),
+                      .unit = "characters",
+                      .scale = 1};
+
+    c.top = highest(&c);
     return c;
 }
 
 void cpv_report_put_captions(struct cpv_report *r, cpv_page *page)
 {
-    double top = 0;
-
     if (!cpv_report_has_texts(r))
         return;
     open_section(page, "captions", "Captions");
     put_texts_table(r, page);
-    cpv_page_raw(page, "<h3>Length in characters</h3>\n<p class=\"muted\">All to one "
-                       "scale, so that they can be compared.</p>\n"
-                       "<div class=\"charts\">\n");
-    for (size_t i = 0; i < r->n_langs; i++)
-        for (int k = 0; k < CPV_REPORT_KINDS; k++) {
-            struct chart c = chart_of(&r->langs[i].kind[k]);
-
-            top = fmax(top, highest(&c));
-        }
+    cpv_page_raw(page, "<h3>Length in characters</h3>\n<div class=\"charts\">\n");
     for (size_t i = 0; i < r->n_langs; i++)
         for (int k = 0; k < CPV_REPORT_KINDS; k++) {
             const struct cpv_report_texts *t = &r->langs[i].kind[k];
             struct chart c = chart_of(t);
             char note[160];
 
-            c.top = top;
-            (void)snprintf(note, sizeof note, "%s, %s captions", KINDS[k],
-                           cpv_words_count(t->texts).text);
+            (void)snprintf(note, sizeof note, "%s, %s %s", KINDS[k],
+                           cpv_words_count(t->texts).text,
+                           t->texts == 1 ? "caption" : "captions");
             if (t->texts)
                 put_chart(page, &c, r->langs[i].name, note,
                           cpv_report_colour(r, &r->langs[i]));
@@ -386,11 +405,25 @@ static void put_flag_words(struct cpv_report *r, cpv_page *page)
     cpv_page_raw(page, "</dl>\n");
 }
 
+static void put_no_flags(struct cpv_report *r, cpv_page *page)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < r->n_langs; i++)
+        n += r->langs[i].judged;
+    cpv_page_printf(page, "<p>None of %s translations is flagged.</p></section>\n",
+                    cpv_words_count(n).text);
+}
+
 void cpv_report_put_flags(struct cpv_report *r, cpv_page *page)
 {
     if (!cpv_report_has_flags(r))
         return;
     open_section(page, "flags", "Flags of translations");
+    if (!r->n_flags) {
+        put_no_flags(r, page);
+        return;
+    }
     cpv_page_raw(page, "<p class=\"muted\">What rules see of how machine translation "
                        "fails; a caption may have several flags.</p>\n"
                        "<table class=\"stack\"><thead><tr><th scope=\"col\">Language</th>"
@@ -428,31 +461,37 @@ bool cpv_report_has_similarities(const struct cpv_report *r)
 
 void cpv_report_put_similarities(struct cpv_report *r, cpv_page *page)
 {
-    static const struct edge EDGES[] = {
-        {0, NULL},     {950, NULL},   {1000, "0"},          {1050, NULL},  {1100, "0.1"},
-        {1150, NULL},  {1200, "0.2"}, {1250, NULL},         {1300, "0.3"}, {1350, NULL},
-        {1400, "0.4"}, {1450, NULL},  {CPV_TALLY_END, NULL}};
-    double top = 0;
+    static const struct edge EDGES[] = {{0, NULL, 0},
+                                        {950, NULL, 0},
+                                        {1000, "0", 0},
+                                        {1050, NULL, 0},
+                                        {1100, "0.1", 0},
+                                        {1150, NULL, 0},
+                                        {1200, "0.2", 0},
+                                        {1250, NULL, 0},
+                                        {1300, "0.3", 0},
+                                        {1350, NULL, 0},
+                                        {1400, "0.4", 0},
+                                        {1450, NULL, 0},
+                                        {CPV_TALLY_END, NULL, 0}};
 
     if (!cpv_report_has_similarities(r))
         return;
     open_section(page, "similarities", "Similarity of image and caption");
     cpv_page_raw(page, "<p class=\"muted\">Cosine of the two embeddings, originals and "
                        "generated captions together.</p>\n<div class=\"charts\">\n");
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < r->n_langs; i++) {
-            const struct cpv_tally *t = &r->langs[i].similarities;
-            struct chart c = {t, EDGES, CPV_COUNT(EDGES), "", 1000, 1000, top};
-            char note[160];
+    for (size_t i = 0; i < r->n_langs; i++) {
+        const struct cpv_tally *t = &r->langs[i].similarities;
+        struct chart c = {t, EDGES, CPV_COUNT(EDGES), "", 1000, 1000, 0};
+        char note[160];
 
-            (void)snprintf(note, sizeof note, "median %.3f, mean %.3f, %s captions",
-                           ((double)cpv_tally_quantile(t, 0.5) - 1000) / 1000,
-                           (cpv_tally_mean(t) - 1000) / 1000, cpv_words_count(t->n).text);
-            if (pass == 0)
-                top = fmax(top, highest(&c));
-            else if (t->n)
-                put_chart(page, &c, r->langs[i].name, note,
-                          cpv_report_colour(r, &r->langs[i]));
-        }
+        c.top = highest(&c);
+        (void)snprintf(note, sizeof note, "median %.3f, mean %.3f, %s captions",
+                       ((double)cpv_tally_quantile(t, 0.5) - 1000) / 1000,
+                       (cpv_tally_mean(t) - 1000) / 1000, cpv_words_count(t->n).text);
+        if (t->n)
+            put_chart(page, &c, r->langs[i].name, note,
+                      cpv_report_colour(r, &r->langs[i]));
+    }
     cpv_page_raw(page, "</div></section>\n");
 }

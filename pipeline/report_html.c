@@ -126,8 +126,8 @@ static void put_lead(struct cpv_report *r, cpv_page *page)
         cpv_page_raw(page, --with == 0 ? "" : with == 1 ? " and " : ", ");
     }
     if (!r->alone && c->failed)
-        cpv_page_printf(page, ". Of %s rows %s (%s) became none",
-                        cpv_words_count(c->rows).text, cpv_words_count(c->failed).text,
+        cpv_page_printf(page, "; %s of %s rows failed (%s)",
+                        cpv_words_count(c->failed).text, cpv_words_count(c->rows).text,
                         cpv_words_share(c->failed, c->rows).text);
     cpv_page_raw(page, ".</p>\n");
 }
@@ -320,11 +320,11 @@ static void put_reason(const struct cpv_report_column *c,
     cpv_page_printf(page, "</code> <span class=\"muted\">%s</span></th>",
                     means ? means : "");
     cpv_page_printf(page,
-                    "<td data-h=\"Rows\">%s</td><td data-h=\"Share of rows\">"
+                    "<td data-h=\"Rows\">%s</td><td data-h=\"Share\">"
                     "<span class=\"share\">",
                     cpv_words_count(reason->count).text);
     cpv_report_put_bar(page, (double)reason->count / (double)c->failed);
-    cpv_page_printf(page, "%s</span></td><td data-h=\"The first\" class=\"text\">",
+    cpv_page_printf(page, "<span>%s</span></span></td><td data-h=\"The first\" class=\"first\">",
                     cpv_words_share(reason->count, c->rows).text);
     cpv_page_raw(page, "<code>");
     cpv_page_str(page, reason->key);
@@ -341,7 +341,7 @@ static void put_reasons(const struct cpv_report_column *c, cpv_page *page)
     }
     cpv_page_raw(page, "<table class=\"stack\"><thead><tr><th scope=\"col\">Why rows "
                        "failed</th><th scope=\"col\">Rows</th><th scope=\"col\">Share of "
-                       "rows</th><th scope=\"col\" class=\"text\">The first</th></tr>"
+                       "rows</th><th scope=\"col\" class=\"first\">The first</th></tr>"
                        "</thead><tbody>\n");
     for (size_t i = 0; i < c->n_reasons; i++)
         put_reason(c, &c->reasons[i], page);
@@ -358,7 +358,8 @@ static void put_settings(const struct cpv_report_column *c, cpv_page *page)
 {
     if (!c->n_settings)
         return;
-    cpv_page_printf(page, "<details><summary>%zu pinned settings", c->n_settings);
+    cpv_page_printf(page, "<details><summary>%zu pinned %s", c->n_settings,
+                    plural(c->n_settings, "setting", "settings"));
     if (c->settings_revision)
         cpv_page_printf(page, ", revision %u", c->settings_revision);
     cpv_page_raw(page, "</summary><dl class=\"settings\">\n");
@@ -379,7 +380,8 @@ static int put_column(struct cpv_report *r, size_t i, cpv_page *page, struct cpv
 
     if (!what)
         return cpv_fail_memory(err);
-    cpv_page_printf(page, "<article class=\"column\" id=\"column-%zu\"><h3>", i);
+    cpv_page_printf(page, "<article class=\"column%s\" id=\"column-%zu\"><h3>",
+                    c->n_reasons ? " failed" : "", i);
     cpv_page_str(page, c->name);
     cpv_page_raw(page, " <span class=\"muted\">");
     cpv_page_str(page, what);
@@ -408,9 +410,10 @@ static int put_columns(struct cpv_report *r, cpv_page *page, struct cpv_err *err
     cpv_page_raw(page, "<section id=\"columns\" aria-labelledby=\"h-columns\">"
                        "<h2 id=\"h-columns\">Columns</h2>\n");
     put_columns_table(r, page);
+    cpv_page_raw(page, "<div class=\"columns\">\n");
     for (size_t i = 0; !rc && i < r->n; i++)
         rc = put_column(r, i, page, err);
-    cpv_page_raw(page, "</section>\n");
+    cpv_page_raw(page, "</div></section>\n");
     return rc;
 }
 
@@ -447,8 +450,8 @@ static void put_stat(struct cpv_report *r, const struct cpv_report_stat *s,
     if (s->parts > 1 && s->least < s->most)
         cpv_page_printf(page, "%s – %s", in_unit(unit, s->least).text,
                         in_unit(unit, s->most).text);
-    else
-        cpv_page_raw(page, s->parts > 1 ? "the same" : "");
+    else if (s->parts > 1)
+        cpv_page_printf(page, "%s each", in_unit(unit, s->least).text);
     cpv_page_raw(page, "</td></tr>\n");
 }
 
