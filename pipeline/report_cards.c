@@ -217,7 +217,7 @@ static void put_caption(struct cards *c, const struct cpv_report_lang *l, int ki
     put_text(c->page, l->code, cpv_report_string(item_of(texts, i)));
     put_flag_words(c->page, cpv_report_string(item_of(flags, before + i)));
     similarity = json_array_get(value_of(c, "similarities-", l->code), before + i);
-    if (json_is_number(similarity))
+    if (json_is_number(similarity) && fabs(json_number_value(similarity)) <= 1)
         cpv_page_printf(c->page,
                         "<span class=\"similarity\"><span class=\"vh\">similarity "
                         "</span>%.3f</span>",

@@ -293,6 +293,8 @@ static void put_texts_row(struct cpv_report *r, cpv_page *page,
                           const struct cpv_report_lang *l, int k)
 {
     const struct cpv_report_texts *t = &l->kind[k];
+    uint64_t q95 = cpv_tally_quantile(&t->characters, 0.95);
+    char most[48];
 
     cpv_page_raw(page, "<tr>");
     put_lang_heading(r, page, l, KINDS[k]);
@@ -303,8 +305,9 @@ static void put_texts_row(struct cpv_report *r, cpv_page *page,
              cpv_words_count(cpv_tally_quantile(&t->words, 0.5)).text);
     put_cell(page, "Characters, median",
              cpv_words_count(cpv_tally_quantile(&t->characters, 0.5)).text);
-    put_cell(page, "95 % have at most",
-             cpv_words_count(cpv_tally_quantile(&t->characters, 0.95)).text);
+    (void)snprintf(most, sizeof most, "%s%s", cpv_words_count(q95).text,
+                   q95 == t->characters.limit ? "+" : "");
+    put_cell(page, "95 % have at most", most);
     put_cell(page, "Longest", cpv_words_count(t->characters.most).text);
     cpv_page_raw(page, "</tr>\n");
 }
@@ -325,8 +328,8 @@ static void put_texts_table(struct cpv_report *r, cpv_page *page)
 }
 
 static const struct edge CHARACTERS[] = {
-    {0, "0", 0},     {20, NULL, 0},  {40, "40", 0},   {60, NULL, 0},
-    {80, "80", 0},   {100, NULL, 0}, {120, "120", 0}, {140, NULL, 0},
+    {0, "0", 0},     {20, NULL, 0},  {40, "40", 0},    {60, NULL, 0},
+    {80, "80", 0},   {100, NULL, 0}, {120, "120", 0},  {140, NULL, 0},
     {160, "160", 0}, {180, NULL, 0}, {200, "200+", 1}, {CPV_TALLY_END, NULL, 0}};
 
 static struct chart chart_of(const struct cpv_report_texts *t)
@@ -486,9 +489,10 @@ void cpv_report_put_similarities(struct cpv_report *r, cpv_page *page)
         char note[160];
 
         c.top = highest(&c);
-        (void)snprintf(note, sizeof note, "median %.3f, mean %.3f, %s captions",
+        (void)snprintf(note, sizeof note, "median %.3f, mean %.3f, %s %s",
                        ((double)cpv_tally_quantile(t, 0.5) - 1000) / 1000,
-                       (cpv_tally_mean(t) - 1000) / 1000, cpv_words_count(t->n).text);
+                       (cpv_tally_mean(t) - 1000) / 1000, cpv_words_count(t->n).text,
+                       t->n == 1 ? "caption" : "captions");
         if (t->n)
             put_chart(page, &c, r->langs[i].name, note,
                       cpv_report_colour(r, &r->langs[i]));

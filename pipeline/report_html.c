@@ -116,7 +116,7 @@ static void put_lead(struct cpv_report *r, cpv_page *page)
     for (i = 0; i < r->n_langs; i++)
         with += r->langs[i].kind[0].texts || r->langs[i].kind[1].texts;
     if (with)
-        cpv_page_printf(page, " with captions in %s", with > 8 ? "" : " ");
+        cpv_page_raw(page, " with captions in ");
     if (with > 8)
         cpv_page_printf(page, "%zu languages", with);
     for (i = 0; with <= 8 && i < r->n_langs; i++) {
@@ -324,8 +324,9 @@ static void put_reason(const struct cpv_report_column *c,
                     "<span class=\"share\">",
                     cpv_words_count(reason->count).text);
     cpv_report_put_bar(page, (double)reason->count / (double)c->failed);
-    cpv_page_printf(page, "<span>%s</span></span></td><td data-h=\"The first\" class=\"first\">",
-                    cpv_words_share(reason->count, c->rows).text);
+    cpv_page_printf(
+        page, "<span>%s</span></span></td><td data-h=\"The first\" class=\"first\">",
+        cpv_words_share(reason->count, c->rows).text);
     cpv_page_raw(page, "<code>");
     cpv_page_str(page, reason->key);
     cpv_page_raw(page, "</code> ");
