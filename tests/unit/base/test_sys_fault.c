@@ -200,7 +200,8 @@ static void a_replaced_file_is_old_or_new(void **state)
         }
         if (!cpv_fault_hit())
             break;
-        assert_int_equal(rc, CPV_E_IO);
+        /* A folder that was only synced may be closed as it likes. */
+        assert_true(rc == CPV_E_IO || strcmp(cpv_fault_hit(), "close") == 0);
         cpv_fault_arm(0, CPV_FAULT_NONE, true);
         assert_true(holds("f/small", "old") || holds("f/small", "new"));
     }
