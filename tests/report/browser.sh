@@ -75,7 +75,9 @@ probe() { # PAGE COPY
 addEventListener('load', () => {
     const wide = [...document.querySelectorAll('body *')].filter((e) => {
         const r = e.getBoundingClientRect();
-        return r.width > 0 && r.right > innerWidth + 1 && !e.closest('.vh, .skip, thead');
+        const over = e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1 &&
+            e instanceof HTMLElement && e.tagName !== 'INPUT';
+        return r.width > 0 && (r.right > innerWidth + 1 || over) && !e.closest('.vh, .skip, thead');
     }).map((e) => e.tagName + '.' + e.className);
     const images = [...document.images];
     const visible = (what) => [...document.querySelectorAll(what)].filter(

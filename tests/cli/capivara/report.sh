@@ -44,6 +44,7 @@ has report.html '>shards/train</a>'
 has report.html 'Rows that failed'
 [ "$(grep -c '<article class="card">' report.html)" -eq 24 ] || fail 'cards'
 [ "$(grep -c 'src="data:image/jpeg;base64,' report.html)" -eq 24 ] || fail 'thumbnails'
+[ "$(grep -c '<p class="url" dir="ltr">0[0-9]*.png</p>' report.html)" -eq 24 ] || fail 'where they are from'
 hasnt report.html '<li><b>'
 
 # The same bytes: again, elsewhere, by other paths, without the index; over what was there.
