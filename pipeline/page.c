@@ -50,11 +50,10 @@ static bool is_forbidden(uint32_t c)
 
 void cpv_page_escape(struct cpv_buf *to, struct cpv_bytes text)
 {
-    const uint8_t *p = text.data, *end = p + text.size;
-
-    while (p < end) {
+    for (size_t i = 0; i < text.size;) {
+        const uint8_t *p = text.data + i;
         uint32_t c = 0;
-        int n = cpv_utf8_get(p, (size_t)(end - p), &c);
+        int n = cpv_utf8_get(p, text.size - i, &c);
         const char *reference = n > 0 ? reference_for(c) : NULL;
 
         if (reference)
@@ -63,7 +62,7 @@ void cpv_page_escape(struct cpv_buf *to, struct cpv_bytes text)
             cpv_buf_str(to, "\xEF\xBF\xBD");
         else
             cpv_buf_add(to, p, (size_t)n);
-        p += n < 0 ? -n : n;
+        i += (size_t)(n < 0 ? -n : n);
     }
 }
 

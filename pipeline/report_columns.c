@@ -14,11 +14,22 @@ enum { SETTINGS_MAX = 1 << 20, STATS_MAX = 1 << 20, SETTINGS_SHOWN = 200, DIGEST
 
 /* ---- which parts ---- */
 
+/* Parts of a training set are numbered by themselves: those asked for are the corpus's,
+ * unless there is nothing else. */
+static bool is_asked_by_part(const struct cpv_report *r,
+                             const struct cpv_report_column *c)
+{
+    bool others = false;
+
+    for (size_t i = 0; i < r->n; i++)
+        others |= !r->columns[i].packed;
+    return r->n_ranges && (!c->packed || !others);
+}
+
 static bool is_wanted(const struct cpv_report *r, const struct cpv_report_column *c,
                       uint32_t part)
 {
-    /* Parts of a training set are numbered by themselves. */
-    if (r->n_ranges == 0 || (c->packed && !r->place.column))
+    if (!is_asked_by_part(r, c))
         return true;
     for (size_t i = 0; i < r->n_ranges; i++)
         if (part >= r->ranges[i].first && part <= r->ranges[i].last)
@@ -390,7 +401,6 @@ static int read_column(struct cpv_report *r, struct cpv_report_column *c,
 {
     int rc;
 
-    c->packed = strncmp(c->name, "shards/", 7) == 0;
     c->reasons = cpv_arena_calloc(r->mem, CPV_REPORT_REASONS, sizeof *c->reasons);
     c->stats = cpv_arena_calloc(r->mem, CPV_REPORT_STATS, sizeof *c->stats);
     if (!c->reasons || !c->stats)
@@ -463,15 +473,18 @@ int cpv_report_columns(struct cpv_report *r, struct cpv_err *err)
     }
     if (rc)
         return rc;
-    for (r->n = 0; r->n < n; r->n++)
+    for (r->n = 0; r->n < n; r->n++) {
         r->columns[r->n].name = names[r->n];
+        r->columns[r->n].packed = strncmp(names[r->n], "shards/", 7) == 0;
+    }
     qsort(r->columns, r->n, sizeof *r->columns, in_order_of_a_run);
     /* Only for the names of models: without it they have digests. */
     if (cpv_file_exists(path) && cpv_config_open(&config, path, NULL))
         config = NULL;
     for (size_t i = 0; !rc && i < r->n; i++) {
         rc = read_column(r, &r->columns[i], config, err);
-        parts += r->columns[i].count;
+        if (!r->n_ranges || is_asked_by_part(r, &r->columns[i]))
+            parts += r->columns[i].count;
     }
     cpv_config_close(&config);
     if (!rc && parts == 0)

@@ -88,6 +88,9 @@ mkdir -p empty/fetch
 cp out/fetch/settings.yaml empty/fetch/
 expect 65 "*'empty': no part of it is finished yet*" capivara report empty
 expect 65 "*no part of those asked for is finished*" capivara report out/fetch --parts 7
+expect 65 "*no part of those asked for is finished*" capivara report out --parts 7,9
+expect 65 "*no part of those asked for is finished*" capivara report alone --parts 1
+expect 0 '' capivara report alone --parts 0 --quiet
 expect 65 '*is neither a corpus nor a column*' capivara report photos
 expect 65 "*'none' is not there*" capivara report none
 expect 2 "*expected the folder of a corpus" capivara report corpus.yaml
