@@ -386,7 +386,7 @@ static int put_card(struct cards *c, const struct cpv_member *members, size_t n,
 {
     const struct cpv_member *image = NULL, *text = NULL;
     json_t *o = NULL;
-    int rc;
+    int rc = CPV_OK;
 
     for (size_t i = 0; i < n; i++) {
         if (!image && cpv_ext_is_image(members[i].ext))
@@ -394,8 +394,10 @@ static int put_card(struct cards *c, const struct cpv_member *members, size_t n,
         if (strcmp(members[i].ext, "json") == 0)
             text = &members[i];
     }
-    if (text && cpv_json_parse(text->data, key, &o, NULL))
-        o = NULL;
+    if (text)
+        rc = cpv_json_parse(text->data, key, &o, err);
+    if (rc == CPV_E_MEMORY)
+        return rc;
     c->sample = o;
     cpv_page_raw(c->page,
                  "<article class=\"card\"><div class=\"side\"><div class=\"stay\">\n");

@@ -292,13 +292,15 @@ static int add_sample(struct cpv_report *r, const struct cpv_report_column *c,
     const struct cpv_member *text = cpv_sample_member(s, "json"), *image = NULL;
     json_t *o = NULL, *value;
     const char *key;
-    int rc = CPV_OK;
+    int rc = text ? cpv_json_parse(text->data, s->key, &o, err) : CPV_OK;
 
     for (size_t i = 0; i < s->n_members && !image; i++)
         if (cpv_ext_is_image(s->members[i].ext))
             image = &s->members[i];
-    if (text && cpv_json_parse(text->data, s->key, &o, NULL))
+    if (rc && rc != CPV_E_MEMORY) {
         r->unreadable++;
+        rc = CPV_OK;
+    }
     json_object_foreach(o, key, value)
     {
         if (!rc)

@@ -211,7 +211,23 @@ static int add_stats(struct cpv_report *r, struct cpv_report_column *c, const js
     return rc;
 }
 
-/* Nothing needs statistics: what cannot be read is passed over. */
+/* Of what is not needed, only that the system refuses it is worth an error. */
+static bool is_refusal(int rc)
+{
+    return rc == CPV_E_IO || rc == CPV_E_MEMORY;
+}
+
+/* Nothing needs statistics: what is not there, or no JSON, is passed over. */
+static int parse_stats(const char *path, struct cpv_buf *text, json_t **out,
+                       struct cpv_err *err)
+{
+    int rc = cpv_file_read(path, STATS_MAX, text, err);
+
+    if (!rc)
+        rc = cpv_json_parse(cpv_buf_view(text), "statistics", out, err);
+    return is_refusal(rc) ? rc : CPV_OK;
+}
+
 static int read_stats(struct cpv_report *r, struct cpv_report_column *c,
                       const struct cpv_report_part *p, struct cpv_buf *spans,
                       struct cpv_err *err)
@@ -220,10 +236,9 @@ static int read_stats(struct cpv_report *r, struct cpv_report_column *c,
                                        p->revision, CPV_FILE_STATS);
     struct cpv_buf text = {0};
     json_t *o = NULL;
-    int rc = path ? CPV_OK : cpv_fail_memory(err);
+    int rc = path ? parse_stats(path, &text, &o, err) : cpv_fail_memory(err);
 
-    if (!rc && cpv_file_read(path, STATS_MAX, &text, NULL) == CPV_OK &&
-        cpv_json_parse(cpv_buf_view(&text), "statistics", &o, NULL) == CPV_OK) {
+    if (!rc && o) {
         struct span s = {json_number_value(json_object_get(o, "start_time")),
                          json_number_value(json_object_get(o, "end_time"))};
 
@@ -479,8 +494,10 @@ int cpv_report_columns(struct cpv_report *r, struct cpv_err *err)
     }
     qsort(r->columns, r->n, sizeof *r->columns, in_order_of_a_run);
     /* Only for the names of models: without it they have digests. */
-    if (cpv_file_exists(path) && cpv_config_open(&config, path, NULL))
-        config = NULL;
+    if (cpv_file_exists(path)) {
+        rc = cpv_config_open(&config, path, err);
+        rc = is_refusal(rc) ? rc : CPV_OK;
+    }
     for (size_t i = 0; !rc && i < r->n; i++) {
         rc = read_column(r, &r->columns[i], config, err);
         if (!r->n_ranges || is_asked_by_part(r, &r->columns[i]))
