@@ -3,6 +3,7 @@
 #ifndef CPV_MODEL_BLIP_IMPL_H
 #define CPV_MODEL_BLIP_IMPL_H
 
+#include "common/model/arch.h"
 #include "common/model/blip.h"
 #include "common/model/layers.h"
 #include "common/model/params.h"
@@ -26,6 +27,7 @@ struct cpv_blip {
     cpv_device *device;
     struct cpv_blip_config config;
     struct cpv_pixels_config pixels;
+    struct cpv_arch_model arch; /* its table of tensors */
     cpv_params *params;
     cpv_wordpiece *tokenizer; /* NULL on a dry device */
     char *folder;

@@ -5,7 +5,7 @@
 
 #include "common/base/sys.h"
 #include "common/format/hf_config.h"
-#include "common/model/arch.h"
+#include "common/model/bind.h"
 #include "common/model/blip_impl.h"
 
 /* ---- configuration ---- */
@@ -66,7 +66,6 @@ static void take_sizes(const uint64_t *d, struct cpv_blip_config *k)
 
 static int configure(cpv_blip *m, struct cpv_err *err)
 {
-    struct cpv_arch_model arch;
     struct cpv_hf_object root;
     cpv_hf_config *file = NULL;
     char path[4096];
@@ -78,9 +77,10 @@ static int configure(cpv_blip *m, struct cpv_err *err)
         return rc == CPV_E_ABSENT ? cpv_fail(err, CPV_E_INPUT, "'%s' is missing", path)
                                   : rc;
     root = cpv_hf_config_root(file);
-    rc = cpv_arch_read(&arch, &cpv_arch_blip, &root, NULL, err);
+    rc = cpv_arch_read(&m->arch, &cpv_arch_blip, &root, NULL, err);
     if (!rc) {
-        take_sizes(arch.dim, &m->config);
+        m->arch.config = "config.json"; /* its own goes with the file */
+        take_sizes(m->arch.dim, &m->config);
         read_rest(&root, &m->config);
         rc = cpv_hf_config_check(file, err);
     }
@@ -90,132 +90,111 @@ static int configure(cpv_blip *m, struct cpv_err *err)
 
 /* ---- weights ---- */
 
-static struct cpv_layer_norm norm(cpv_params *p, int64_t d, double eps, const char *at,
-                                  const char *name)
+static struct cpv_layer_norm norm(const struct cpv_bind *b, double eps, uint64_t layer,
+                                  uint8_t id)
 {
-    struct cpv_layer_norm n = {cpv_params_norm(p, d, "%s.%s", at, name), (float)eps};
+    struct cpv_layer_norm n = {cpv_bind_norm(b, layer, id), (float)eps};
 
     return n;
 }
 
-#define VISION "vision_model."
-
-static void load_vision(cpv_blip *m)
+static void load_vision_layer(const struct cpv_bind *b, cpv_blip *m, uint64_t i)
 {
     const struct cpv_blip_config *k = &m->config;
-    int64_t d = k->vision.width, f = k->vision.ffn;
+    struct cpv_vit_layer *l = &m->vision.layer[i];
+
+    l->attn_norm = norm(b, k->vision.eps, i, CPV_VIT_NORM1);
+    l->attn.heads = k->vision.heads;
+    l->attn.qkv = cpv_bind_linear(b, i, CPV_VIT_ATTN);
+    l->attn.out = cpv_bind_linear(b, i, CPV_VIT_PROJ);
+    l->mlp_norm = norm(b, k->vision.eps, i, CPV_VIT_NORM2);
+    l->mlp.act = k->vision.act;
+    l->mlp.in = cpv_bind_linear(b, i, CPV_VIT_FC1);
+    l->mlp.out = cpv_bind_linear(b, i, CPV_VIT_FC2);
+}
+
+static void load_vision(const struct cpv_bind *b, cpv_blip *m)
+{
+    const struct cpv_blip_config *k = &m->config;
     struct cpv_vit *v = &m->vision;
-    cpv_params *p = m->params;
-    char at[64];
 
     v->layers = k->vision.layers;
     v->tokens = k->vision.tokens;
-    v->patches = (struct cpv_patches){
-        .channels = 3,
-        .size = k->vision.image,
-        .patch = k->vision.patch,
-        .projection = cpv_params_patches(p, d, 3, k->vision.patch,
-                                         VISION "embeddings.patch_embedding"),
-        .class_token = cpv_params_table(p, 1, d, VISION "embeddings.class_embedding"),
-        .positions = cpv_params_table(p, k->vision.tokens, d,
-                                      VISION "embeddings.position_embedding")};
-    for (int i = 0; i < v->layers; i++) {
-        struct cpv_vit_layer *l = &v->layer[i];
-
-        snprintf(at, sizeof at, VISION "encoder.layers.%d", i);
-        l->attn_norm = norm(p, d, k->vision.eps, at, "layer_norm1");
-        l->attn.heads = k->vision.heads;
-        l->attn.qkv = cpv_params_linear(p, 3 * d, d, "%s.self_attn.qkv", at);
-        l->attn.out = cpv_params_linear(p, d, d, "%s.self_attn.projection", at);
-        l->mlp_norm = norm(p, d, k->vision.eps, at, "layer_norm2");
-        l->mlp.act = k->vision.act;
-        l->mlp.in = cpv_params_linear(p, f, d, "%s.mlp.fc1", at);
-        l->mlp.out = cpv_params_linear(p, d, f, "%s.mlp.fc2", at);
-    }
-    v->norm = norm(p, d, k->vision.eps, "vision_model", "post_layernorm");
+    v->patches = (struct cpv_patches){.channels = 3,
+                                      .size = k->vision.image,
+                                      .patch = k->vision.patch,
+                                      .projection = cpv_bind_patches(b, 0, CPV_VIT_CONV),
+                                      .class_token = cpv_bind_table(b, 0, CPV_VIT_CLASS),
+                                      .positions = cpv_bind_table(b, 0, CPV_VIT_POS)};
+    for (int i = 0; i < v->layers; i++)
+        load_vision_layer(b, m, (uint64_t)i);
+    v->norm = norm(b, k->vision.eps, 0, CPV_VIT_POST_NORM);
 }
 
-#define BERT "text_decoder.bert."
-#define HEAD "text_decoder.cls.predictions."
-
-static void load_layer(cpv_blip *m, int i)
+static void load_layer(const struct cpv_bind *b, cpv_blip *m, uint64_t i)
 {
-    static const char *const qkv[] = {"query", "key", "value"};
+    static const uint8_t qkv[] = {CPV_BLIP_Q, CPV_BLIP_K, CPV_BLIP_V};
+    static const uint8_t kv[] = {CPV_BLIP_CROSS_K, CPV_BLIP_CROSS_V};
     const struct cpv_blip_config *k = &m->config;
-    int64_t d = k->text.width, f = k->text.ffn, memory = k->vision.width;
     struct blip_layer *l = &m->layer[i];
-    double eps = k->text.eps;
-    cpv_params *p = m->params;
-    char at[64];
 
-    snprintf(at, sizeof at, BERT "encoder.layer.%d", i);
     l->self.heads = l->cross.heads = k->text.heads;
-    l->self.qkv = cpv_params_fused(p, d, d, qkv, 3, "%s.attention.self.", at);
-    l->self.out = cpv_params_linear(p, d, d, "%s.attention.output.dense", at);
-    l->self_norm = norm(p, d, eps, at, "attention.output.LayerNorm");
-    l->cross.q = cpv_params_linear(p, d, d, "%s.crossattention.self.query", at);
-    l->cross.kv =
-        cpv_params_fused(p, d, memory, qkv + 1, 2, "%s.crossattention.self.", at);
-    l->cross.out = cpv_params_linear(p, d, d, "%s.crossattention.output.dense", at);
-    l->cross_norm = norm(p, d, eps, at, "crossattention.output.LayerNorm");
+    l->self.qkv = cpv_bind_fused(b, i, qkv, 3);
+    l->self.out = cpv_bind_linear(b, i, CPV_BLIP_OUT);
+    l->self_norm = norm(b, k->text.eps, i, CPV_BLIP_ATTN_NORM);
+    l->cross.q = cpv_bind_linear(b, i, CPV_BLIP_CROSS_Q);
+    l->cross.kv = cpv_bind_fused(b, i, kv, 2);
+    l->cross.out = cpv_bind_linear(b, i, CPV_BLIP_CROSS_OUT);
+    l->cross_norm = norm(b, k->text.eps, i, CPV_BLIP_CROSS_NORM);
     l->mlp.act = k->text.act;
-    l->mlp.in = cpv_params_linear(p, f, d, "%s.intermediate.dense", at);
-    l->mlp.out = cpv_params_linear(p, d, f, "%s.output.dense", at);
-    l->norm = norm(p, d, eps, at, "output.LayerNorm");
+    l->mlp.in = cpv_bind_linear(b, i, CPV_BLIP_FC1);
+    l->mlp.out = cpv_bind_linear(b, i, CPV_BLIP_FC2);
+    l->norm = norm(b, k->text.eps, i, CPV_BLIP_NORM);
 }
 
-/* Scores of all words: a matrix that may be the embedding too, with a bias that stands by
- * itself; where it does not, the product has a copy. */
-static const cpv_weight *load_head(cpv_blip *m, const char *matrix, unsigned use)
+/* Scores of all words: a matrix that may be the embedding too, and a bias. */
+static const cpv_weight *load_head(const struct cpv_bind *b, const cpv_blip *m,
+                                   uint8_t matrix, unsigned use)
 {
-    int64_t vocab = m->config.text.vocab, d = m->config.text.width;
-    cpv_params *p = m->params;
-    const char *bias = cpv_params_has(p, HEAD "bias") ? HEAD "bias" : HEAD "decoder.bias";
-    const struct cpv_ckpt_tensor *from[] = {
-        cpv_params_matrix(p, vocab, d, "%s", matrix),
-        cpv_params_tensor(p, (uint64_t)vocab, "%s", bias)};
+    const struct cpv_ckpt_tensor *from[] = {cpv_bind_matrix(b, 0, matrix),
+                                            cpv_bind_vector(b, 0, CPV_BLIP_HEAD_BIAS)};
     struct cpv_weight_params w = {
-        .name = matrix,
-        .out = vocab,
-        .in = d,
+        .out = m->config.text.vocab,
+        .in = m->config.text.width,
         .use = use,
         .matrix = {.rows = cpv_params_rows, .arg = (void *)(uintptr_t)from[0]},
         .bias = {.rows = cpv_params_vector, .arg = (void *)(uintptr_t)from[1]}};
 
-    return from[0] && from[1] ? cpv_params_make(p, &w, from, 2) : NULL;
+    if (!from[0] || !from[1])
+        return NULL;
+    w.name = from[0]->name;
+    return cpv_params_make(b->params, &w, from, 2);
 }
 
 /* The published files hold a head. transformers of today ties it to the embedding, and
  * what it saves has one of the two. */
-static void load_words(cpv_blip *m)
+static void load_words(const struct cpv_bind *b, cpv_blip *m)
 {
-    static const char words[] = BERT "embeddings.word_embeddings.weight";
-    static const char head[] = HEAD "decoder.weight";
-    bool tied = !cpv_params_has(m->params, "%s", head);
-
-    if (tied)
-        m->words = m->head = load_head(m, words, CPV_USE_TABLE | CPV_USE_LINEAR);
-    else {
-        m->words = cpv_params_table(m->params, m->config.text.vocab, m->config.text.width,
-                                    "%s", words);
-        m->head = load_head(m, head, CPV_USE_LINEAR);
+    if (cpv_bind_has(b, 0, CPV_BLIP_HEAD)) {
+        m->words = cpv_bind_table(b, 0, CPV_BLIP_EMBED);
+        m->head = load_head(b, m, CPV_BLIP_HEAD, CPV_USE_LINEAR);
+    } else {
+        m->words = m->head =
+            load_head(b, m, CPV_BLIP_EMBED, CPV_USE_TABLE | CPV_USE_LINEAR);
     }
 }
 
-static void load_text(cpv_blip *m)
+static void load_text(const struct cpv_bind *b, cpv_blip *m)
 {
-    const struct cpv_blip_config *k = &m->config;
-    int64_t d = k->text.width;
-    cpv_params *p = m->params;
+    double eps = m->config.text.eps;
 
-    load_words(m);
-    m->positions = cpv_params_table(p, k->text.positions, d,
-                                    BERT "embeddings.position_embeddings.weight");
-    m->embed_norm = norm(p, d, k->text.eps, BERT "embeddings", "LayerNorm");
-    for (int i = 0; i < k->text.layers; i++)
-        load_layer(m, i);
-    m->transform = cpv_params_linear(p, d, d, HEAD "transform.dense");
-    m->transform_norm = norm(p, d, k->text.eps, HEAD "transform", "LayerNorm");
+    load_words(b, m);
+    m->positions = cpv_bind_table(b, 0, CPV_BLIP_POS);
+    m->embed_norm = norm(b, eps, 0, CPV_BLIP_EMBED_NORM);
+    for (int i = 0; i < m->config.text.layers; i++)
+        load_layer(b, m, (uint64_t)i);
+    m->transform = cpv_bind_linear(b, 0, CPV_BLIP_TRANSFORM);
+    m->transform_norm = norm(b, eps, 0, CPV_BLIP_TRANSFORM_NORM);
 }
 
 static int load(cpv_blip *m, struct cpv_err *err)
@@ -231,8 +210,11 @@ static int load(cpv_blip *m, struct cpv_err *err)
     if (!rc && (!m->vision.layer || !m->layer))
         rc = cpv_fail_memory(err);
     if (!rc) {
-        load_vision(m);
-        load_text(m);
+        struct cpv_bind b = {m->params, &m->arch};
+
+        cpv_arch_prefix(&m->arch, file);
+        load_vision(&b, m);
+        load_text(&b, m);
         rc = cpv_params_check(m->params, err);
     }
     cpv_checkpoint_close(&file);

@@ -8,7 +8,6 @@
 #include "common/model/marian_impl.h"
 
 enum {
-    LANES = 64,     /* greedy; with beams half as many */
     ENCODED = 1024, /* source tokens that are encoded together, at least one sentence */
 };
 
@@ -138,7 +137,7 @@ static int set_limits(cpv_marian_worker *w, const struct cpv_marian_limits *l,
 
     w->limits = *l;
     if (!l->lanes)
-        w->limits.lanes = w->search.beams == 1 ? LANES : LANES / 2;
+        w->limits.lanes = cpv_search_lanes(&w->search);
     if (!l->threads)
         w->limits.threads = 1;
     if (!l->target || l->target > most)

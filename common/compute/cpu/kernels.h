@@ -25,9 +25,6 @@
 extern "C" {
 #endif
 
-/* What top_k may be asked for at most. */
-#define CPV_TOP_K_MAX 64
-
 /*
  * Rows in a block of layernorm_dgain. The caller cuts the rows of a batch into blocks of
  * this many, gives each block partial sums of its own, zeroed, and adds them with `add`
@@ -171,7 +168,7 @@ struct cpv_kernels {
      */
     size_t (*arg_max)(const float *in, size_t n);
     /*
-     * The k largest, sorted, k in 1..CPV_TOP_K_MAX; of equals the first come first, and
+     * The k largest, sorted, k in 1..CPV_TOPK_MAX; of equals the first come first, and
      * a NaN is never among them. Gives how many were found, less than k only where fewer
      * are not NaN; what is behind is -Inf at place -1. n below 2^31.
      * lse: NULL, or the log of the sum of exp(in) over the row; NaN if one is.
