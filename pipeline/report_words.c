@@ -158,6 +158,7 @@ const char *cpv_words_reason(const char *status)
         {"too_large_area", "more pixels than allowed"},
         {"too_many_members", "too many files in one sample"},
         {"too_small", "smaller than asked for"},
+        {"unreadable", "an image that cannot be read"},
         {"unsupported_format", "a format that is not decoded"},
     };
 
@@ -222,7 +223,11 @@ static const struct pair STATS[] = {
     {"downloaded_bytes", "Downloaded"},
     {"images", "Images"},
     {"captions", "Captions"},
-    {"duplicates", "Captions equal to another of their image"},
+    {"unreadable", "Images that cannot be read"},
+    {"resumed", "Taken over from an interrupted run"},
+    {"duplicates", "Captions equal to an earlier one of their part"},
+    {"duplicate_share", "Share of such duplicates"},
+    {"cut", "Captions cut at their most tokens"},
     {"prompt_tokens", "Tokens of prompts"},
     {"new_tokens", "Tokens written"},
     {"sentences", "Texts to translate"},
@@ -230,7 +235,10 @@ static const struct pair STATS[] = {
     {"memory_hits", "Taken from the translation memory"},
     {"tokens_in", "Tokens read"},
     {"tokens_out", "Tokens written"},
-    {"seconds", "Time in the model"},
+    {"seconds", "Time of the work itself"},
+    {"seconds_prepare", "Time to prepare images, all threads"},
+    {"seconds_model", "Time in the model, all threads"},
+    {"images_per_second", "Images per second"},
     {"tokens_per_second", "Tokens per second"},
 };
 
@@ -290,7 +298,8 @@ const char *cpv_words_stat(const char *key, cpv_arena *mem)
 
 enum cpv_words_unit cpv_words_unit(const char *key)
 {
-    if (strstr(key, "_per_") || ends_with(key, "_rate") || ends_with(key, "_mean"))
+    if (strstr(key, "_per_") || ends_with(key, "_rate") || ends_with(key, "_mean") ||
+        ends_with(key, "_share"))
         return CPV_UNIT_RATE;
     if (strncmp(key, "seconds", 7) == 0 || ends_with(key, "seconds") ||
         strcmp(key, "duration") == 0)

@@ -72,10 +72,11 @@ static void statistics_have_labels_and_units(void **state)
         enum cpv_words_unit unit;
     } table[] = {
         {"new_tokens", "Tokens written", CPV_UNIT_COUNT},
-        {"duplicates", "Captions equal to another of their image", CPV_UNIT_COUNT},
+        {"duplicates", "Captions equal to an earlier one of their part", CPV_UNIT_COUNT},
         {"downloaded_bytes", "Downloaded", CPV_UNIT_BYTES},
         {"duration", "Time of all parts together", CPV_UNIT_SECONDS},
-        {"seconds", "Time in the model", CPV_UNIT_SECONDS},
+        {"duplicate_share", "Share of such duplicates", CPV_UNIT_RATE},
+        {"seconds", "Time of the work itself", CPV_UNIT_SECONDS},
         {"seconds_vision_tower", "Time: vision tower", CPV_UNIT_SECONDS},
         {"tokens_per_second", "Tokens per second", CPV_UNIT_RATE},
         {"flags.loop", "Flags: loop", CPV_UNIT_COUNT},
