@@ -695,7 +695,7 @@ static void what_does_not_fit_is_refused(void **state)
     assert_int_equal(cpv_blip_worker_open(&w, model, &search, &limits, &err),
                      CPV_E_USAGE);
     limits.target = 3;
-    search.beams = 20;
+    search.beams = CPV_BEAMS_MAX + 1;
     assert_int_not_equal(cpv_blip_worker_open(&w, model, &search, &limits, &err), 0);
     assert_null(w);
     cpv_blip_close(&model);
