@@ -237,7 +237,8 @@ static const struct pair STATS[] = {
     {"tokens_out", "Tokens written"},
     {"seconds", "Time of the work itself"},
     {"seconds_prepare", "Time to prepare images, all threads"},
-    {"seconds_model", "Time in the model, all threads"},
+    {"seconds_vision", "Time to look at images, all threads"},
+    {"seconds_decoding", "Time to write captions, all threads"},
     {"images_per_second", "Images per second"},
     {"tokens_per_second", "Tokens per second"},
 };

@@ -82,6 +82,8 @@ CPV_MUST_CHECK int cpv_blip_worker_open(cpv_blip_worker **out, const cpv_blip *m
                                         struct cpv_err *err);
 void cpv_blip_worker_close(cpv_blip_worker **w);
 size_t cpv_blip_worker_bytes(const cpv_blip_worker *w); /* of caches and arena */
+/* How long it has looked at images in all, in nanoseconds; on a GPU, to ask for it. */
+int64_t cpv_blip_worker_looked(const cpv_blip_worker *w);
 
 struct cpv_blip_image {
     uint64_t number;     /* names it to emit, and to the random numbers of sampling */

@@ -2,6 +2,7 @@
 /* Images for the generator: each is looked at once, its prompts write from that. */
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/sys.h"
 #include "common/model/blip_impl.h"
 #include "common/model/generate.h"
@@ -20,6 +21,7 @@ struct cpv_blip_worker {
     cpv_blip_emit *emit;
     void *arg;
     const float *pixels; /* of the image that was just taken */
+    int64_t looked;      /* ns, over all calls */
 };
 
 /* ---- prompts and captions as text ---- */
@@ -217,6 +219,11 @@ size_t cpv_blip_worker_bytes(const cpv_blip_worker *w)
     return cpv_generator_bytes(w->generator);
 }
 
+int64_t cpv_blip_worker_looked(const cpv_blip_worker *w)
+{
+    return w->looked;
+}
+
 /* ---- a call ---- */
 
 /* One image at a time: its prompts then run in one batch with what others write. */
@@ -245,10 +252,12 @@ static int take(void *arg, int used, int room, struct cpv_source_text *out, int 
 
 static void encode(void *arg, cpv_compute *c, cpv_kv *memory, const int32_t *slot, int n)
 {
-    const cpv_blip_worker *w = arg;
+    cpv_blip_worker *w = arg;
+    int64_t start = cpv_clock_ns();
 
     (void)n;
     look(c, w->m, w->pixels, memory, *slot);
+    w->looked += cpv_clock_ns() - start;
 }
 
 static int give(void *arg, uint64_t id, const cpv_beam *const *beam, int n,

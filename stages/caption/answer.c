@@ -2,7 +2,7 @@
 /*
  * Answers as records of a part's journal:
  *
- *     u32 index | u64 prepare us | u64 model us | u16 captions
+ *     u32 index | u64 prepare us | u64 model us | u64 vision us | u16 captions
  *     no captions: u16 size, status | u16 size, detail
  *     each:        u32 prompt | u32 tokens | u8 cut | u32 size, text
  *
@@ -26,6 +26,7 @@ void answer_encode(const struct answer *a, uint32_t index, struct cpv_buf *out)
     cpv_buf_u32(out, index);
     cpv_buf_u64(out, a->prepare_us);
     cpv_buf_u64(out, a->model_us);
+    cpv_buf_u64(out, a->vision_us);
     cpv_buf_u16(out, (uint16_t)n);
     if (!n) {
         put_word(out, a->status ? a->status : "");
@@ -58,6 +59,7 @@ int answer_decode(struct cpv_bytes payload, cpv_arena *mem, struct answer *out,
     *index = cpv_get_u32(&c);
     out->prepare_us = cpv_get_u64(&c);
     out->model_us = cpv_get_u64(&c);
+    out->vision_us = cpv_get_u64(&c);
     out->n = cpv_get_u16(&c);
     if (out->n == 0) {
         out->status = get_word(&c, mem);

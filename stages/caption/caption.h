@@ -62,7 +62,8 @@ struct answer {
     const char *detail; /* of a status; "" or one line */
     struct caption *captions;
     uint32_t n;
-    uint64_t prepare_us, model_us; /* of one thread's time */
+    uint64_t prepare_us, model_us; /* of one thread's time; */
+    uint64_t vision_us;            /* of the latter, until its captions began */
 };
 
 /* Appended; at most UINT16_MAX bytes of status and detail. */
@@ -80,7 +81,7 @@ struct caption_counts {
     uint64_t images, failed, captions;
     uint64_t prompt_tokens, new_tokens; /* of all prompts; of all captions */
     uint64_t cut;
-    uint64_t prepare_us, model_us;
+    uint64_t prepare_us, model_us, vision_us;
     uint64_t duplicates; /* captions that one before in the part equals */
     /* Of this run alone; the rest was in the journal of an earlier one. */
     uint64_t run_images, run_tokens;
@@ -116,7 +117,7 @@ struct picture {
     struct cpv_buf file; /* in; empty when it comes back */
 
     float *pixels; /* the engine's own */
-    uint64_t prepare_us, model_us;
+    uint64_t prepare_us, model_us, vision_us;
 
     bool stopped;       /* out: it was given back unseen */
     const char *status; /* NULL, or a word of cpv_image_status_name */

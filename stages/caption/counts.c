@@ -41,6 +41,7 @@ void counts_add(struct caption_counts *c, const struct answer *a, bool fresh)
 {
     c->prepare_us += a->prepare_us;
     c->model_us += a->model_us;
+    c->vision_us += a->vision_us < a->model_us ? a->vision_us : a->model_us;
     c->run_images += fresh;
     if (a->status) {
         c->failed++;
@@ -74,10 +75,12 @@ void counts_put(const struct caption_counts *c, struct cpv_buf *out)
         (unsigned long long)c->captions, (unsigned long long)c->duplicates,
         per((double)c->duplicates, (double)c->captions), (unsigned long long)c->cut,
         (unsigned long long)c->prompt_tokens, (unsigned long long)c->new_tokens);
-    cpv_buf_printf(out,
-                   "\"seconds\":%.3f,\"seconds_prepare\":%.3f,\"seconds_model\":%.3f,"
-                   "\"images_per_second\":%.3f,\"tokens_per_second\":%.1f",
-                   c->run_seconds, (double)c->prepare_us * 1e-6,
-                   (double)c->model_us * 1e-6, per((double)c->run_images, c->run_seconds),
-                   per((double)c->run_tokens, c->run_seconds));
+    cpv_buf_printf(
+        out,
+        "\"seconds\":%.3f,\"seconds_prepare\":%.3f,\"seconds_vision\":%.3f,"
+        "\"seconds_decoding\":%.3f,\"images_per_second\":%.3f,\"tokens_per_second\":%.1f",
+        c->run_seconds, (double)c->prepare_us * 1e-6, (double)c->vision_us * 1e-6,
+        (double)(c->model_us - c->vision_us) * 1e-6,
+        per((double)c->run_images, c->run_seconds),
+        per((double)c->run_tokens, c->run_seconds));
 }

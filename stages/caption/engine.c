@@ -61,7 +61,8 @@ struct answer picture_answer(const struct picture *p)
                            .captions = p->captions,
                            .n = p->status ? 0 : p->n,
                            .prepare_us = p->prepare_us,
-                           .model_us = p->model_us};
+                           .model_us = p->model_us,
+                           .vision_us = p->vision_us};
 }
 
 /* ---- threads ---- */

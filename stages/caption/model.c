@@ -26,6 +26,7 @@ struct caption_worker {
     const struct caption_stream *stream; /* of the call under way */
     struct picture **held;               /* given to the model and not described yet */
     int n_held, room;
+    int64_t looked;        /* ns, of those described before */
     struct picture *later; /* its turn comes when one with its number has left */
 };
 
@@ -306,6 +307,8 @@ static int emit(void *arg, uint64_t number, const cpv_beam *const *beam, int n,
     for (int i = 0; i < n && p->texts.size; at += p->captions[i++].text.size)
         p->captions[i].text.data = p->texts.data + at;
     p->n = (uint32_t)n;
+    p->vision_us = (uint64_t)(cpv_blip_worker_looked(w->blip) - w->looked) / 1000;
+    w->looked = cpv_blip_worker_looked(w->blip);
     w->held[which] = w->held[--w->n_held];
     return w->stream->done(w->stream->arg, p, err);
 }

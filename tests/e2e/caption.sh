@@ -129,7 +129,7 @@ new=$(sum_of new_tokens "${stats[@]}") cut=$(sum_of cut "${stats[@]}")
 [ "$new" -ge $((12 * cut)) ] && [ "$new" -lt $((120 * N)) ] || fail "new tokens: $new, $cut cut"
 # Ten prompts of 4 + 4 + ... tokens: the same for every image.
 equal "prompt tokens" $(($(sum_of prompt_tokens "${stats[@]}") % N)) 0
-awk -v p="$(stat_of ${stats[0]} seconds_prepare)" -v m="$(stat_of ${stats[0]} seconds_model)" \
+awk -v p="$(stat_of ${stats[0]} seconds_prepare)" -v m="$(stat_of ${stats[0]} seconds_decoding)" \
     -v r="$(stat_of ${stats[0]} images_per_second)" 'BEGIN { exit !(p >= 0 && m > 0 && r > 0) }' ||
     fail "seconds: $(cat ${stats[0]})"
 

@@ -15,7 +15,11 @@ static void captions_come_back(void **state)
     struct caption in[3] = {caption_of("a photo of a dog", 4, 2, false),
                             caption_of("", 1, 0, false),
                             caption_of("x\"\\\n\xc3\xa9", 1, 50, true)};
-    struct answer a = {.captions = in, .n = 3, .prepare_us = 7, .model_us = 1ull << 40};
+    struct answer a = {.captions = in,
+                       .n = 3,
+                       .prepare_us = 7,
+                       .model_us = 1ull << 40,
+                       .vision_us = 1ull << 33};
     struct answer got;
     struct cpv_buf b = {0}, json = {0};
     struct cpv_err err = {0};
@@ -29,7 +33,8 @@ static void captions_come_back(void **state)
     assert_int_equal(index, 123456);
     assert_null(got.status);
     assert_int_equal(got.n, 3);
-    assert_true(got.prepare_us == 7 && got.model_us == 1ull << 40);
+    assert_true(got.prepare_us == 7 && got.model_us == 1ull << 40 &&
+                got.vision_us == 1ull << 33);
     for (int i = 0; i < 3; i++) {
         assert_true(cpv_bytes_equal(got.captions[i].text, in[i].text));
         assert_int_equal(got.captions[i].prompt, in[i].prompt);

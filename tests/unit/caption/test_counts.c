@@ -8,8 +8,11 @@ static void add(struct caption_counts *c, const char *const *texts, uint32_t n,
                 bool fresh)
 {
     struct caption caption[4];
-    struct answer a = {
-        .captions = caption, .n = n, .prepare_us = 1000, .model_us = 500000};
+    struct answer a = {.captions = caption,
+                       .n = n,
+                       .prepare_us = 1000,
+                       .model_us = 500000,
+                       .vision_us = 300000};
 
     for (uint32_t i = 0; i < n; i++)
         caption[i] = (struct caption){cpv_bytes_str(texts[i]), 4, 10, i == 0};
@@ -42,7 +45,8 @@ static void everything_is_counted(void **state)
     /* a in the same image; b and the empty one in the next */
     has(&b, "\"duplicates\":3,\"duplicate_share\":0.4286,\"cut\":2,");
     has(&b, "\"prompt_tokens\":28,\"new_tokens\":70,");
-    has(&b, "\"seconds\":2.000,\"seconds_prepare\":0.006,\"seconds_model\":1.000,");
+    has(&b, "\"seconds\":2.000,\"seconds_prepare\":0.006,\"seconds_vision\":0.600,"
+            "\"seconds_decoding\":0.400,");
     has(&b, "\"images_per_second\":1.000,\"tokens_per_second\":15.0");
     cpv_buf_release(&b);
     counts_release(&c);
