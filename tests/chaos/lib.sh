@@ -37,20 +37,24 @@ fail() { echo "FAILED: $*"; exit 1; }
 say() { echo "--- $*"; }
 now_us() { local t=${EPOCHREALTIME/[.,]/}; echo "$t"; }
 
-# make_world ROWS PART: drawn scenes, served; list.tsv asks for some of them in ways in
-# which the server misbehaves, always alike for one URL.
-make_world() {
-    local port
-    mkdir world
-    "$BUILD/tests/server/capivara-test-server" --root world --port-file port \
+# serve FOLDER, at $base_url
+serve() {
+    "$BUILD/tests/server/capivara-test-server" --root "$1" --port-file port \
         --die-with-parent >/dev/null 2>server.log &
     server=$!
     for _ in $(seq 200); do [ -s port ] && break; sleep 0.01; done
-    port=$(cat port)
+    base_url=http://127.0.0.1:$(cat port)/
+}
+
+# make_world ROWS PART: drawn scenes, served; list.tsv asks for some of them in ways in
+# which the server misbehaves, always alike for one URL.
+make_world() {
+    mkdir world
+    serve world
     "$BUILD/demo/capivara-demo-scenes" --scenes "$1" --part "$2" --misbehave --seed 3 \
-        --url-base "http://127.0.0.1:$port/" world >/dev/null
+        --url-base "$base_url" world >/dev/null
     # /flaky/ counts requests, so what it answers depends on how often we were killed.
-    sed 's|/flaky/1/|/|' world/captions.tsv | awk -F '\t' -v OFS='\t' -v base="http://127.0.0.1:$port/" '
+    sed 's|/flaky/1/|/|' world/captions.tsv | awk -F '\t' -v OFS='\t' -v base="$base_url" '
         BEGIN { n = split("status/404 html.jpg empty garbage reset status/503 redirect-loop" \
                           " short/@ close-early/@ noai/@ delay/30/@ chunked/@ long/@", way, " ") }
         NR > 1 && NR % 9 == 0 && index($1, base "images/") == 1 {
@@ -91,7 +95,7 @@ END
 # Every file of a corpus that counts, with its digest; then the index, which must be
 # that of the shards and records.
 tree_of() { # CORPUS
-    (cd "$1" && find . -type f ! -name '*.stats.json' ! -name .plan ! -name .survey ! -name .tars \
+    (cd "$1" && find . -type f ! -name '*.stats.json' ! -name .plan ! -name .memory ! -name .survey ! -name .tars \
         ! -name 'index.sqlite*' ! -name .lock | sort | xargs -d '\n' sha256sum)
     if [ -f "$1/index.sqlite" ]; then
         capivara index update "$1" >/dev/null

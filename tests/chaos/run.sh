@@ -6,9 +6,12 @@
 # until N kills have struck.
 #
 #   tests/chaos/run.sh [N] [SEED]
+#   PHOTOS=DIR tests/chaos/run.sh [N] [SEED]     the photographs of a folder instead of drawn
+#                                                scenes, through all the demo's models
 #
 # SEED picks moments, victims, numbers of threads, and orders of parts. A kill is logged
 # in kills.log before it is sent; after a failure the folder stays.
+[ -z "${PHOTOS-}" ] || PHOTOS=$(cd "$PHOTOS" && pwd) # before the library goes elsewhere
 # shellcheck source=tests/chaos/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
@@ -18,17 +21,32 @@ parts=$((rows / part))
 RANDOM=$seed
 say "$want kills, seed $seed"
 
-make_world $rows $part
-make_config config.yaml $part
-# Captions by a model of nothing but noise: 60 kB, and as good as any to be killed in.
-model=$ROOT/tests/golden/blip/base
-cat >>config.yaml <<END
+if [ -n "${PHOTOS-}" ]; then
+    rows=$(find "$PHOTOS" -maxdepth 1 -type f | wc -l) part=25
+    parts=$(((rows + part - 1) / part))
+    serve "$PHOTOS"
+    (cd "$PHOTOS" && find . -maxdepth 1 -type f -printf '%f\n') | sort | awk -v base="$base_url" \
+        'BEGIN { print "url\tcaption" } { u = $0; gsub(/ /, "%20", u); print base u "\ta photo " NR }' >list.tsv
+    make_config config.yaml $part
+    sed -i -e 's/^  captions: .*/  captions: [caption]/' -e 's/image_size: .*/image_size: 128/' config.yaml
+    cat >>config.yaml <<END
+    columns: [fetch, caption, translate-pt]
+caption: {model: $ROOT/demo/models/blip}
+translate:
+  pt: {model: $ROOT/demo/models/en-pt, generated: true}
+END
+else
+    make_world $rows $part
+    make_config config.yaml $part
+    # Captions by a model of nothing but noise: 60 kB, and as good as any to be killed in.
+    cat >>config.yaml <<END
     columns: [fetch, caption]
 caption:
-  model: $model
+  model: $ROOT/tests/golden/blip/base
   max_new_tokens: 8
   prompts: [a photo of, the]
 END
+fi
 
 # ---- undisturbed, with a stop-watch ----
 start=$(now_us)
