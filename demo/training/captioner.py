@@ -25,7 +25,7 @@ from transformers import BlipConfig, BlipForConditionalGeneration, BlipProcessor
 
 import pictures
 from pictures import KINDS, PATCH, SIDE
-from sayings import COLOURS, GROUNDS, PROMPTS, Reading, by_shape, caption, relation_of
+from sayings import COLOURS, GROUNDS, PROMPTS, Reading, caption
 
 SEED = 20261126
 SCENES, VALID = 60000, 600  # VALID of the scenes, and as many held-out ones, are for choosing
@@ -39,6 +39,7 @@ HIDDEN = 0.2  # of the colours that were said, so that a shape is seen and not g
 MEAN, DEVIATION = [0.5] * 3, [0.27] * 3
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 PAD, UNKNOWN, END = 0, 1, 3
+TESTED, TEST_SEED = 600, 1
 
 
 def pieces_of(text):
@@ -311,7 +312,10 @@ def save(model, words, folder):
     # stored twice, as the published checkpoints do: some readers tie the two and some do not
     tensors["text_decoder.cls.predictions.decoder.weight"] = table.clone()
     config["dtype"] = config["text_config"]["dtype"] = config["vision_config"]["dtype"] = "float16"
-    save_file(tensors, os.path.join(folder, "model.safetensors"), {"format": "pt"})
+    config["text_config"]["pad_token_id"] = PAD  # a default, and so left out
+    weights = os.path.join(folder, "model.safetensors")
+    save_file(tensors, weights, {"format": "pt"})
+    os.chmod(weights, 0o644)
     write_json(folder, "config.json", config)
     write_json(folder, "preprocessor_config.json", {
         "image_processor_type": "BlipImageProcessor", "processor_class": "BlipProcessor",
@@ -321,8 +325,7 @@ def save(model, words, folder):
     write_json(folder, "tokenizer_config.json", {
         "tokenizer_class": "BertTokenizer", "processor_class": "BlipProcessor",
         "do_lower_case": True, "model_max_length": POSITIONS, "pad_token": "[PAD]",
-        "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
-        "mask_token": "[UNK]"})
+        "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"})
     with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8") as out:
         out.writelines(word + "\n" for word in words.lines)
 
@@ -412,6 +415,61 @@ def make(o):
     print(f"{os.path.getsize(os.path.join(o.out, 'model.safetensors'))} bytes")
 
 
+def say_with_transformers(folder, images):
+    """Greedy captions through the library: a list for each prompt."""
+    processor = BlipProcessor.from_pretrained(folder)
+    model = BlipForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+    said = []
+    for prompt in PROMPTS:
+        said.append([])
+        for at in range(0, len(images), 100):
+            some = images[at:at + 100]
+            batch = processor(images=some, text=[prompt] * len(some), return_tensors="pt")
+            with torch.inference_mode():
+                ids = model.generate(pixel_values=batch.pixel_values, num_beams=1,
+                                     input_ids=batch.input_ids, do_sample=False, max_new_tokens=50)
+            said[-1] += [re.sub(r" ([.,])", r"\1", text) for text in
+                         processor.batch_decode(ids, skip_special_tokens=True)]
+    return said
+
+
+def mistakes(marks, most=8):
+    """What was said for what, by kind."""
+    count = collections.Counter()
+    for r in marks.read:
+        count.update(set(r.wrong))
+    return ", ".join(f"{kind} {n}" for kind, n in count.most_common(most))
+
+
+def evaluate(o):
+    """Scenes of the demo's own seed: no training scene, and all that the tables need."""
+    begun, columns = time.monotonic(), {}
+    with tempfile.TemporaryDirectory() as folder:
+        rows, paths = pictures.draw(o.generator, TESTED, TESTED, TEST_SEED, folder)
+        images = [pictures.fetched(path).copy() for path in paths]
+        said = say_with_transformers(o.out, images)
+    n = len(rows)
+    spread = [i % len(PROMPTS) for i in range(n)]
+    for name, part in (("seen pairs", slice(0, TESTED)), ("withheld pairs", slice(TESTED, n))):
+        some, at = rows[part], range(n)[part]
+        marks = Marks(some, [said[spread[i]][i] for i in at], [spread[i] for i in at])
+        bodies = [[said[k][i].removeprefix(p).strip(" .") for k, p in enumerate(PROMPTS)]
+                  for i in at]
+        distinct = sum(len(set(b)) for b in bodies) / len(PROMPTS) / len(bodies)
+        print(f"{name}: {marks}; distinct behind the prompts {100 * distinct:.1f}; "
+              f"wrong: {mistakes(marks)}")
+        columns[name] = [Marks(some, [said[k][i] for i in at], [k] * len(some))
+                         for k in range(len(PROMPTS))]
+        for r, i in [(r, i) for r, i in zip(marks.read, at) if not r.true][:o.show]:
+            print(f"    {said[spread[i]][i]}\n      {', '.join(r.wrong)}; wanted "
+                  f"{caption(rows[i], spread[i])}")
+    print("| prompt | named true | true relation | withheld: named true | true relation |")
+    for k, prompt in enumerate(PROMPTS):
+        a, b = columns["seen pairs"][k], columns["withheld pairs"][k]
+        print(f"| {prompt} | {a.named} | {a.related} | {b.named} | {b.related} |")
+    print(f"{time.monotonic() - begun:.0f} s", flush=True)
+
+
 def main():
     parse = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parse.add_argument("generator", help="capivara-demo-scenes")
@@ -421,9 +479,13 @@ def main():
     parse.add_argument("--every", type=float, default=240, help="seconds between checks")
     parse.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "../models/blip"))
     parse.add_argument("--cache", help="file of pictures, to begin at once another time")
+    parse.add_argument("--evaluate", action="store_true", help="only that; no training")
+    parse.add_argument("--show", type=int, default=8, help="mistakes to print of each split")
     o = parse.parse_args()
     torch.set_num_threads(o.threads)
-    make(o)
+    if not o.evaluate:
+        make(o)
+    evaluate(o)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def any_of(words):
     return "|".join(sorted(words, key=len, reverse=True))
 
 
-NOUN = (rf"(?:(?P<the>the )|an? |)(?:(?P<size>{any_of(SIZES)}) )?"
+NOUN = (rf"(?:(?P<article>the|an?) )?(?:(?P<size>{any_of(SIZES)}) )?"
         rf"(?:(?P<texture>{any_of(TEXTURES[1:])}) )?(?:(?P<colour>{any_of(COLOURS)}) )?"
         rf"(?P<shape>{any_of(SHAPES)})\b")
 RELATION_OF = {w: r for r, words in RELATIONS.items() for w in words}
@@ -111,7 +111,7 @@ class Reading:
 
     def __init__(self, text, opening, scene):
         self.scene, self.true, self.seen, self.related = scene, True, [], None
-        self.wrong = []
+        self.wrong, self.bare = [], opening.endswith(" a")
         body = text.removeprefix(opening).strip()
         if not text.startswith(opening):
             self.fail("form")
@@ -150,6 +150,12 @@ class Reading:
         holds = [a, RELATION_OF[words], b] in self.scene["relations"]
         self.related = holds and self.related is not False
 
+    def articles(self, text, known):
+        """Those that may stand before it; the prompt may have said the first."""
+        first = re.sub(r"^(the|an?) ", "", text)
+        bare, self.bare = self.bare, False
+        return ["the"] if known else [None] if bare else ["an" if first[0] in "aeio" else "a"]
+
     def noun(self, text):
         """The object that is meant, or None; `true` falls if there is none like it."""
         said = re.fullmatch(NOUN, text)
@@ -165,7 +171,8 @@ class Reading:
         for kind in ("size", "texture", "colour"):
             if said[kind] and said[kind] != things[which][kind]:
                 self.fail(kind)
-        if said["the"] and which not in self.seen or not said["the"] and which in self.seen:
+        known = which in self.seen
+        if said["article"] not in self.articles(text, known):
             self.fail("form")
         self.seen.append(which)
         return which
