@@ -97,8 +97,8 @@ def new_model(words):
     return model
 
 
-# The model's own arithmetic, written out so that it runs in bfloat16 on whole batches: an image is
-# looked at once for all that is said of it. `p` maps the names of the published checkpoints to tensors.
+# The model's own arithmetic, written out so that it runs in bfloat16 on whole batches: an image
+# is looked at once for all that is said of it. `p` maps the published names to tensors.
 
 
 def linear(p, name, x):
@@ -448,6 +448,10 @@ def evaluate(o):
         rows, paths = pictures.draw(o.generator, TESTED, TESTED, TEST_SEED, folder)
         images = [pictures.fetched(path).copy() for path in paths]
         said = say_with_transformers(o.out, images)
+    if o.captions:
+        with open(o.captions, "w", encoding="utf-8") as out:
+            for i, row in enumerate(rows):
+                out.writelines(f"{row['split']}\t{row['id']}\t{k[i]}\n" for k in said)
     n = len(rows)
     spread = [i % len(PROMPTS) for i in range(n)]
     for name, part in (("seen pairs", slice(0, TESTED)), ("withheld pairs", slice(TESTED, n))):
@@ -480,6 +484,7 @@ def main():
     parse.add_argument("--out", default=os.path.join(os.path.dirname(__file__), "../models/blip"))
     parse.add_argument("--cache", help="file of pictures, to begin at once another time")
     parse.add_argument("--evaluate", action="store_true", help="only that; no training")
+    parse.add_argument("--captions", help="file to write what was said to, all ten of each scene")
     parse.add_argument("--show", type=int, default=8, help="mistakes to print of each split")
     o = parse.parse_args()
     torch.set_num_threads(o.threads)

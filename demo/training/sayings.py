@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the captioner learns to say of a scene behind each of the ten prompts, and whether what
-it says is true. Sentences of the grammar in demo/README.md, with which the translators are at home."""
+"""What the captioner learns to say of a scene behind each of the ten prompts, and whether what it
+says is true. Sentences of the grammar in demo/README.md, where the translators are at home."""
 import re
 
 SHAPES = "circle square triangle star cross diamond ring moon heart arrow house fish".split()
