@@ -477,7 +477,7 @@ def evaluate(o):
 def main():
     parse = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parse.add_argument("generator", help="capivara-demo-scenes")
-    parse.add_argument("--steps", type=int, default=12000)
+    parse.add_argument("--steps", type=int, default=4320)
     parse.add_argument("--minutes", type=float, default=60, help="at most; fewer steps then")
     parse.add_argument("--threads", type=int, default=2)
     parse.add_argument("--every", type=float, default=240, help="seconds between checks")
