@@ -16,12 +16,19 @@ const struct cpv_stage_entry cpv_stages[] = {
      .always = true,
      .reads = "input",
      .column = "fetch"},
+    {.name = "caption",
+     .program = "capivara-caption",
+     .summary = "images into English captions, by a BLIP model",
+     .section = "caption",
+     .column = "caption"},
     {.name = "translate",
      .program = "capivara-translate",
      .summary = "English captions into another language, by a Marian model",
      .section = "translate",
      .instance = "lang",
-     .column = "translate-%s"},
+     .column = "translate-%s",
+     .takes_if = "generated",
+     .takes = "caption"},
     {.name = "shard",
      .program = "capivara-shard",
      .summary = "merge the columns, filter, shuffle, pack a training set",
@@ -169,23 +176,56 @@ static bool is_made(const char *column, const struct cpv_step *steps, size_t n)
     return false;
 }
 
-static int check_listed(const cpv_config *config, const struct cpv_node *list,
-                        const char *corpus, const struct cpv_step *steps, size_t n,
-                        cpv_arena *mem, struct cpv_err *err)
+static int check_one(const cpv_config *config, const struct cpv_node *at,
+                     const char *column, const char *corpus, const struct cpv_step *steps,
+                     size_t n, cpv_arena *mem, struct cpv_err *err)
 {
-    for (size_t i = 0; i < list->n; i++) {
-        const struct cpv_node *item = list->items[i];
-        const char *folder = cpv_arena_printf(mem, "%s/%s", corpus, item->text);
+    const char *folder = cpv_arena_printf(mem, "%s/%s", corpus, column);
 
-        if (!folder)
-            return cpv_fail_memory(err);
-        if (!is_made(item->text, steps, n) && !cpv_file_exists(folder))
-            return cpv_config_fail(config, item, err,
-                                   "no stage of this configuration makes a column '%s', "
-                                   "and the corpus has none",
-                                   item->text);
-    }
-    return CPV_OK;
+    if (!folder)
+        return cpv_fail_memory(err);
+    if (is_made(column, steps, n) || cpv_file_exists(folder))
+        return CPV_OK;
+    return cpv_config_fail(config, at, err,
+                           "no stage of this configuration makes a column '%s', "
+                           "and the corpus has none",
+                           column);
+}
+
+/* The value of a key of this step's section; *node NULL: it does not stand there. */
+static int find_value(const cpv_config *config, const struct cpv_step *step,
+                      const char *key, cpv_arena *mem, const struct cpv_node **node,
+                      struct cpv_err *err)
+{
+    const char *path =
+        step->instance
+            ? cpv_arena_printf(mem, "%s.%s.%s", step->stage->section, step->instance, key)
+            : cpv_arena_printf(mem, "%s.%s", step->stage->section, key);
+
+    *node = path ? cpv_config_find(config, path) : NULL;
+    return path ? CPV_OK : cpv_fail_memory(err);
+}
+
+static int check_step(const cpv_config *config, const struct cpv_step *step,
+                      const char *corpus, const struct cpv_step *steps, size_t n,
+                      cpv_arena *mem, struct cpv_err *err)
+{
+    const struct cpv_stage_entry *stage = step->stage;
+    const struct cpv_node *node = NULL;
+    int rc = CPV_OK;
+
+    if (stage->merges)
+        rc = find_value(config, step, stage->merges, mem, &node, err);
+    /* One name alone, or nothing, is for the stage to judge. */
+    for (size_t i = 0; !rc && node && node->kind == CPV_NODE_LIST && i < node->n; i++)
+        rc = check_one(config, node->items[i], node->items[i]->text, corpus, steps, n,
+                       mem, err);
+    node = NULL;
+    if (!rc && stage->takes_if)
+        rc = find_value(config, step, stage->takes_if, mem, &node, err);
+    if (!rc && node && node->kind == CPV_NODE_SCALAR && strcmp(node->text, "true") == 0)
+        rc = check_one(config, node, stage->takes, corpus, steps, n, mem, err);
+    return rc;
 }
 
 int cpv_steps_check_columns(const cpv_config *config, const char *corpus,
@@ -194,23 +234,7 @@ int cpv_steps_check_columns(const cpv_config *config, const char *corpus,
 {
     int rc = CPV_OK;
 
-    for (size_t i = 0; config && !rc && i < n; i++) {
-        const struct cpv_stage_entry *stage = steps[i].stage;
-        const struct cpv_node *list;
-        const char *path;
-
-        if (!stage->merges)
-            continue;
-        path = steps[i].instance
-                   ? cpv_arena_printf(mem, "%s.%s.%s", stage->section, steps[i].instance,
-                                      stage->merges)
-                   : cpv_arena_printf(mem, "%s.%s", stage->section, stage->merges);
-        if (!path)
-            return cpv_fail_memory(err);
-        list = cpv_config_find(config, path);
-        /* One name alone, or nothing, is for the stage to judge. */
-        if (list && list->kind == CPV_NODE_LIST)
-            rc = check_listed(config, list, corpus, steps, n, mem, err);
-    }
+    for (size_t i = 0; config && !rc && i < n; i++)
+        rc = check_step(config, &steps[i], corpus, steps, n, mem, err);
     return rc;
 }

@@ -25,6 +25,8 @@ struct cpv_stage_entry {
     const char *instance;
     const char *column;
     const char *merges; /* the key that lists the columns it reads; NULL: none */
+    /* NULL, or a key that is true where it reads this column, too. */
+    const char *takes_if, *takes;
     bool whole; /* needs every part of its inputs: left out when --parts is given */
 };
 
@@ -45,8 +47,9 @@ CPV_MUST_CHECK int cpv_steps_list(const cpv_config *config, cpv_arena *mem,
                                   struct cpv_step **out, size_t *n, struct cpv_err *err);
 
 /*
- * Does every step find the columns that it lists: made by another step, or in the corpus
- * already? Nobody would ever make the others. CPV_E_USAGE with line and column.
+ * Does every step find the columns that it lists or takes: made by another step, or in
+ * the corpus already? Nobody would ever make the others. CPV_E_USAGE with line and
+ * column.
  */
 CPV_MUST_CHECK int cpv_steps_check_columns(const cpv_config *config, const char *corpus,
                                            const struct cpv_step *steps, size_t n,

@@ -251,6 +251,44 @@ static const struct cpv_verify_job *find_fetch(const struct cpv_verify_job *jobs
     return NULL;
 }
 
+/* In the order of fetch: each key is a sample of the column, or the next that failed. */
+static bool keys_fit(const cpv_shard *fetch, const cpv_shard *column,
+                     const struct cpv_record *r)
+{
+    uint32_t at = 0;
+    uint64_t failed = 0;
+
+    for (uint32_t i = 0; i < cpv_shard_count(fetch); i++) {
+        const char *key = cpv_shard_key(fetch, i);
+
+        if (at < cpv_shard_count(column) && strcmp(cpv_shard_key(column, at), key) == 0)
+            at++;
+        else if (failed < r->n_failures && strcmp(r->failures[failed].key, key) == 0)
+            failed++;
+        else
+            return false;
+    }
+    return at == cpv_shard_count(column) && failed == r->n_failures;
+}
+
+/* A column may lack samples, if its record says that they failed. */
+static bool lacks_what_failed(const struct cpv_verify_job *fetch,
+                              const struct cpv_verify_job *j)
+{
+    cpv_shard *a = NULL, *b = NULL;
+    cpv_arena *mem = NULL;
+    struct cpv_record record;
+    bool fit = cpv_arena_open(&mem, 0, NULL) == CPV_OK &&
+               cpv_record_read(j->record, mem, &record, NULL) == CPV_OK &&
+               cpv_shard_open(&a, fetch->path, NULL) == CPV_OK &&
+               cpv_shard_open(&b, j->path, NULL) == CPV_OK && keys_fit(a, b, &record);
+
+    cpv_shard_close(&a);
+    cpv_shard_close(&b);
+    cpv_arena_close(&mem);
+    return fit;
+}
+
 void cpv_verify_columns(const struct cpv_verify_job *jobs, size_t n,
                         void (*report)(void *ctx, const char *line), void *ctx)
 {
@@ -261,7 +299,8 @@ void cpv_verify_columns(const struct cpv_verify_job *jobs, size_t n,
         /* Packed sets have an order of their own; a stale part is no mistake. */
         if (!j->has_keys || strcmp(j->column, "fetch") == 0 ||
             strncmp(j->column, "shards/", 7) == 0 || !(fetch = find_fetch(jobs, n, j)) ||
-            memcmp(fetch->tar, j->made_from, 32) != 0 || fetch->keys == j->keys)
+            memcmp(fetch->tar, j->made_from, 32) != 0 || fetch->keys == j->keys ||
+            lacks_what_failed(fetch, j))
             continue;
         (void)snprintf(line, sizeof line, "'%s': its keys are not those of '%s'", j->path,
                        fetch->path);

@@ -27,7 +27,8 @@ struct cpv_verify_job {
 
 void cpv_verify_shard(struct cpv_verify_job *job);
 
-/* Columns of one corpus must have the same keys in the same order, part by part. */
+/* Columns of one corpus must have the same keys in the same order, part by part, but for
+ * samples that failed in a column and stand so in its record. */
 void cpv_verify_columns(const struct cpv_verify_job *jobs, size_t n,
                         void (*problem)(void *ctx, const char *line), void *ctx);
 

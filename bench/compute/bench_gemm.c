@@ -7,11 +7,12 @@
  * GFLOP/s (int8: GOP/s), two for each multiplication and addition. Our int8 begins with
  * f32 rows and ends with f32: quantising and dequantising are in its time; oneDNN's
  * begins with bytes and ends with int32. "two/one" is the throughput of two threads, each
- * with rows of its own and the weight shared, over that of one, by the wall's clock:
- * best of the rounds, and above 1.9 only if nobody else uses the second core; by the CPU
- * time of each thread, medians, it says what they take from each other's caches.
+ * with rows of its own and the weight shared, over that of one, medians of the rounds: by
+ * the wall's clock, which needs a second core that nobody else uses, and by the CPU time
+ * of each thread, which says what they take from each other's caches.
  */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -129,10 +130,19 @@ static void one_shape(const struct cpv_kernels *kernels, struct shape s, int rou
 
 /* ---- two threads ---- */
 
+/* Long enough that waking a thread, up to a millisecond on a virtual machine, is lost. */
+static const double SECONDS = 0.15;
+
+/* Threads that are ready; nobody sleeps at the start. */
+struct gate {
+    atomic_uint ready;
+    unsigned threads;
+};
+
 struct worker {
     struct product p;
     void (*call)(void *arg);
-    pthread_barrier_t *start;
+    struct gate *start;
     int repeats;
     double from, to, cpu;
 };
@@ -142,7 +152,9 @@ static void *work_of(void *arg)
     struct worker *w = arg;
 
     w->call(&w->p);
-    pthread_barrier_wait(w->start);
+    atomic_fetch_add(&w->start->ready, 1);
+    while (atomic_load(&w->start->ready) < w->start->threads)
+        ;
     w->from = bench_clock(CLOCK_MONOTONIC);
     w->cpu = bench_clock(CLOCK_THREAD_CPUTIME_ID);
     for (int i = 0; i < w->repeats; i++)
@@ -155,11 +167,10 @@ static void *work_of(void *arg)
 /* Products a second of so many threads together; and by the CPU time of each. */
 static double rate_of(struct worker *w, unsigned threads, double *by_cpu)
 {
-    pthread_barrier_t start;
+    struct gate start = {.threads = threads};
     pthread_t id[2];
     double from, to;
 
-    pthread_barrier_init(&start, NULL, threads);
     for (unsigned i = 0; i < threads; i++) {
         w[i].start = &start;
         if (pthread_create(&id[i], NULL, work_of, &w[i]))
@@ -167,7 +178,6 @@ static double rate_of(struct worker *w, unsigned threads, double *by_cpu)
     }
     for (unsigned i = 0; i < threads; i++)
         pthread_join(id[i], NULL);
-    pthread_barrier_destroy(&start);
     from = w[0].from, to = w[0].to;
     *by_cpu = w[0].repeats / w[0].cpu;
     for (unsigned i = 1; i < threads; i++) {
@@ -178,36 +188,48 @@ static double rate_of(struct worker *w, unsigned threads, double *by_cpu)
     return threads * w[0].repeats / (to - from);
 }
 
+/* How often to call in SECONDS. */
+static int repeats_of(struct worker *w, void (*call)(void *arg))
+{
+    double by_cpu;
+
+    w->call = call;
+    w->repeats = 3;
+    return (int)(SECONDS * rate_of(w, 1, &by_cpu)) + 1;
+}
+
 static void two_threads(const struct cpv_kernels *kernels, struct shape s, int rounds)
 {
     const struct cpv_gemm_s8_kernels *s8 = cpv_gemm_s8_of(kernels);
     float *w = bench_floats(s.n * s.k, 2);
     void *packed = bench_alloc(kernels->gemm.packed_bytes(s.n, s.k));
     void *packed8 = bench_alloc(s8->packed_bytes(s.n, s.k));
+    void (*const call[])(void *arg) = {ours_f32, ours_s8};
     struct worker worker[2];
-    double best[2][2] = {{0}}; /* [f32, int8][one, two] */
-    double cpu[4][BENCH_ROUNDS_MAX];
+    double clock[4][BENCH_ROUNDS_MAX], cpu[4][BENCH_ROUNDS_MAX]; /* f32 one, two; int8 */
+    int repeats[2], mid = rounds / 2;
 
     kernels->gemm.pack(packed, s.n, s.k, 0, s.n, w, s.k, 1);
     s8->pack(packed8, s.n, s.k, 0, s.n, w, s.k, 1);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 2; i++)
         worker[i].p = make_product(kernels, s.m, s.n, s.k, packed, packed8);
-        worker[i].repeats = (int)(2e9 / ((double)s.m * (double)s.n * (double)s.k)) + 1;
-    }
+    for (int i = 0; i < 2; i++)
+        repeats[i] = repeats_of(worker, call[i]);
     for (int r = 0; r < rounds; r++)
         for (unsigned k = 0; k < 4; k++) {
-            double rate;
-
-            worker[0].call = worker[1].call = k / 2 ? ours_s8 : ours_f32;
-            rate = rate_of(worker, k % 2 + 1, &cpu[k][r]);
-            best[k / 2][k % 2] = fmax(best[k / 2][k % 2], rate);
+            worker[0].call = worker[1].call = call[k / 2];
+            worker[0].repeats = worker[1].repeats = repeats[k / 2];
+            /* one: each in turn, for where its memory lies makes a difference */
+            clock[k][r] = rate_of(worker + (k % 2 ? 0 : r % 2), k % 2 + 1, &cpu[k][r]);
         }
-    for (unsigned k = 0; k < 4; k++)
+    for (unsigned k = 0; k < 4; k++) {
+        (void)bench_median(clock[k], rounds);
         (void)bench_median(cpu[k], rounds);
+    }
     printf(
         "two/one %5zu %6zu %5zu   f32 %.2f (CPU time %.2f)   int8 %.2f (CPU time %.2f)\n",
-        s.m, s.n, s.k, best[0][1] / best[0][0], cpu[1][rounds / 2] / cpu[0][rounds / 2],
-        best[1][1] / best[1][0], cpu[3][rounds / 2] / cpu[2][rounds / 2]);
+        s.m, s.n, s.k, clock[1][mid] / clock[0][mid], cpu[1][mid] / cpu[0][mid],
+        clock[3][mid] / clock[2][mid], cpu[3][mid] / cpu[2][mid]);
     free_product(&worker[0].p);
     free_product(&worker[1].p);
     free(w), free(packed), free(packed8);

@@ -125,8 +125,8 @@ struct vocabulary {
     const struct cpv_kernels *k;
     float *in, *out;
     size_t n, rows, row, top;
-    float values[CPV_TOP_K_MAX], lse;
-    int32_t places[CPV_TOP_K_MAX];
+    float values[CPV_TOPK_MAX], lse;
+    int32_t places[CPV_TOPK_MAX];
 };
 
 static const float *next_row(struct vocabulary *v)
@@ -161,7 +161,7 @@ static double vocabulary(const struct cpv_kernels *k, size_t n)
     struct vocabulary v = {.k = k, .n = n, .rows = 8};
     struct bench_entry top = {top_k, &v};
     struct bench_entry rest[] = {{arg_max, &v}, {log_softmax, &v}};
-    static const size_t tops[] = {1, 4, 16, 64};
+    static const size_t tops[] = {1, 4, 8, 16, 64, 204, CPV_TOPK_MAX};
     double took[2], four = 0;
 
     v.in = bench_floats(v.rows * n, 7);
@@ -171,7 +171,7 @@ static double vocabulary(const struct cpv_kernels *k, size_t n)
     for (size_t t = 0; t < sizeof tops / sizeof *tops; t++) {
         v.top = tops[t];
         bench_duel(&top, 1, ROUNDS, 40, took);
-        printf("  top-%-2zu and log-sum-exp of %zu %6.2f us\n", v.top, n, took[0] * 1e6);
+        printf("  top-%-3zu and log-sum-exp of %zu %6.2f us\n", v.top, n, took[0] * 1e6);
         four = v.top == 4 ? took[0] : four;
     }
     bench_duel(rest, 2, ROUNDS, 40, took);

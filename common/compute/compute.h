@@ -194,9 +194,11 @@ cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv 
 cpv_tensor cpv_argmax(cpv_compute *c, cpv_tensor x);
 /*
  * The k largest of each row, falling, lower index first among equals, and the log of the
- * row's sum of exponentials. k: 1 ... 64. A NaN is never among them: where there are
- * fewer numbers, -Inf at index -1 follows; the sum is NaN then.
+ * row's sum of exponentials. k: 1 ... CPV_TOPK_MAX and no more than columns. A NaN is
+ * never among them: where there are fewer numbers, -Inf at index -1 follows; the sum is
+ * NaN then.
  */
+enum { CPV_TOPK_MAX = 256 };
 struct cpv_top {
     cpv_tensor ids;    /* i32 [n, k] */
     cpv_tensor values; /* f32 [n, k] */

@@ -148,9 +148,9 @@ struct cpv_top cpv_topk(cpv_compute *c, cpv_tensor x, int k)
     op.topk.x = x;
     if (!good(c, &op, x))
         return top;
-    if (k < 1 || k > 64 || k > x.cols) {
-        cpv_compute_refuse(c, &op, "k is %d, expected 1 to 64 and no more than columns",
-                           k);
+    if (k < 1 || k > CPV_TOPK_MAX || k > x.cols) {
+        cpv_compute_refuse(c, &op, "k is %d, expected 1 to %d and no more than columns",
+                           k, (int)CPV_TOPK_MAX);
         return top;
     }
     op.topk.ids = cpv_compute_alloc(c, x.rows, k, CPV_I32);

@@ -38,12 +38,10 @@ static uint32_t take_dims(const struct cpv_arch_model *m, const struct cpv_arch_
     return rank;
 }
 
-static int make_want(const struct cpv_arch_model *m, const struct cpv_arch_entry *e,
-                     uint64_t layer, bool bias, struct cpv_arch_want *w,
-                     struct cpv_err *err)
+static int make_named(const struct cpv_arch_model *m, const struct cpv_arch_entry *e,
+                      uint64_t layer, bool bias, const char *suffix,
+                      struct cpv_arch_want *w, struct cpv_err *err)
 {
-    const char *suffix = e->kind == CPV_ARCH_TENSOR ? "" : bias ? ".bias" : ".weight";
-
     memset(w, 0, sizeof *w);
     w->entry = e;
     w->layer = layer;
@@ -54,6 +52,24 @@ static int make_want(const struct cpv_arch_model *m, const struct cpv_arch_entry
          !make_name(w->also, sizeof w->also, m->prefix, e->also, layer, suffix)))
         return cpv_fail(err, CPV_E_BUG, "'%s': a name of the table is too long", e->name);
     return CPV_OK;
+}
+
+static int make_want(const struct cpv_arch_model *m, const struct cpv_arch_entry *e,
+                     uint64_t layer, bool bias, struct cpv_arch_want *w,
+                     struct cpv_err *err)
+{
+    const char *suffix = e->kind == CPV_ARCH_TENSOR ? "" : bias ? ".bias" : ".weight";
+
+    return make_named(m, e, layer, bias, suffix, w, err);
+}
+
+int cpv_arch_one(const struct cpv_arch_model *m, uint8_t id, uint64_t layer,
+                 struct cpv_arch_want *out, struct cpv_err *err)
+{
+    for (size_t i = 0; i < m->arch->n_entries; i++)
+        if (m->arch->entries[i].id == id && id)
+            return make_named(m, &m->arch->entries[i], layer, false, "", out, err);
+    return cpv_fail(err, CPV_E_BUG, "no entry %d in the table of %s", id, m->arch->name);
 }
 
 static bool has_bias(const struct cpv_arch_entry *e)

@@ -10,7 +10,8 @@
  *     cpv_arch_prefix(&m, c)                 what a trainer put before all names
  *     cpv_arch_bind(&m, c, take, ...)        each tensor in its place; the first that is
  *                                            missing or of another shape is an error
- *     cpv_arch_check(&m, c, ...)             or all of what is wrong, for a report
+ *     cpv_arch_one(&m, id, layer, ...)       or one by one, in the loader's order
+ * (bind.h) cpv_arch_check(&m, c, ...)             or all of what is wrong, for a report
  *
  * A loader switches over `entry->id`:
  *
@@ -134,6 +135,11 @@ typedef int cpv_arch_each_fn(void *ctx, const struct cpv_arch_want *want,
                              struct cpv_err *err);
 CPV_MUST_CHECK int cpv_arch_each(const struct cpv_arch_model *m, cpv_arch_each_fn *fn,
                                  void *ctx, struct cpv_err *err);
+
+/* Entry `id` of one layer by itself, its names without .weight: bind.h. */
+CPV_MUST_CHECK int cpv_arch_one(const struct cpv_arch_model *m, uint8_t id,
+                                uint64_t layer, struct cpv_arch_want *out,
+                                struct cpv_err *err);
 
 /* An entry of one layer with what was found. */
 struct cpv_arch_bound {

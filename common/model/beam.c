@@ -31,40 +31,56 @@ struct cpv_beam {
     uint64_t number;
     int live;
     bool done;
-    float score[CPV_BEAMS_MAX];
-    int32_t token[CPV_BEAMS_MAX], parent[CPV_BEAMS_MAX];
-    int32_t *history[2]; /* [beams, room], in turn */
-    struct finished end[CPV_BEAMS_MAX];
-    struct candidate cand[2 * CPV_BEAMS_MAX];
+    float *score; /* [beams], like the three that follow */
+    int32_t *token, *parent;
+    struct finished *end;
+    int32_t *history[2];    /* [beams, room], in turn */
+    struct candidate *cand; /* [2 * beams] */
     int cands;
 };
+
+static bool makes_sense(const struct cpv_search *s)
+{
+    if (s->beams < 1 || s->beams > CPV_BEAMS_MAX || s->bad_count > CPV_BAD_MAX)
+        return false;
+    return !s->sample.on ||
+           (s->beams == 1 && s->sample.top_k >= 1 && s->sample.top_k <= CPV_SAMPLE_MAX &&
+            s->sample.temperature > 0);
+}
+
+static bool take_memory(cpv_beam *b)
+{
+    size_t n = (size_t)b->s.beams, room = (size_t)b->room;
+    bool ok;
+
+    b->score = cpv_calloc(n, sizeof *b->score);
+    b->token = cpv_calloc(n, sizeof *b->token);
+    b->parent = cpv_calloc(n, sizeof *b->parent);
+    b->end = cpv_calloc(n, sizeof *b->end);
+    b->cand = cpv_calloc(2 * n, sizeof *b->cand);
+    ok = b->score && b->token && b->parent && b->end && b->cand;
+    for (int i = 0; i < 2; i++)
+        ok &= (b->history[i] = cpv_calloc(n * room, sizeof **b->history)) != NULL;
+    for (size_t i = 0; i < n && ok; i++)
+        ok = (b->end[i].token = cpv_calloc(room, sizeof *b->end->token)) != NULL;
+    return ok;
+}
 
 int cpv_beam_open(cpv_beam **out, const struct cpv_search *search, int most,
                   struct cpv_err *err)
 {
     cpv_beam *b;
-    bool ok;
 
     *out = NULL;
-    if (search->beams < 1 || search->beams > CPV_BEAMS_MAX || most < 1 ||
-        search->bad_count > CPV_BAD_MAX ||
-        (search->sample.on &&
-         (search->beams != 1 || search->sample.top_k < 1 ||
-          search->sample.top_k > CPV_SAMPLE_MAX || !(search->sample.temperature > 0))))
+    if (!makes_sense(search) || most < 1)
         return cpv_fail(err, CPV_E_USAGE, "%d beams of %d tokens: expected 1 to %d of 1",
-                        search->beams, most, CPV_BEAMS_MAX);
+                        search->beams, most, (int)CPV_BEAMS_MAX);
     b = cpv_calloc(1, sizeof *b);
     if (!b)
         return cpv_fail_memory(err);
     b->s = *search;
     b->room = most;
-    ok = true;
-    for (int i = 0; i < 2; i++)
-        ok &=
-            (b->history[i] = cpv_calloc((size_t)search->beams * (size_t)most, 4)) != NULL;
-    for (int i = 0; i < search->beams; i++)
-        ok &= (b->end[i].token = cpv_calloc((size_t)most, 4)) != NULL;
-    if (!ok) {
+    if (!take_memory(b)) {
         cpv_beam_close(&b);
         return cpv_fail_memory(err);
     }
@@ -74,13 +90,20 @@ int cpv_beam_open(cpv_beam **out, const struct cpv_search *search, int most,
 
 void cpv_beam_close(cpv_beam **b)
 {
-    if (!*b)
+    cpv_beam *o = *b;
+
+    if (!o)
         return;
     for (int i = 0; i < 2; i++)
-        cpv_free((*b)->history[i]);
-    for (int i = 0; i < CPV_BEAMS_MAX; i++)
-        cpv_free((*b)->end[i].token);
-    cpv_free(*b);
+        cpv_free(o->history[i]);
+    for (int i = 0; o->end && i < o->s.beams; i++)
+        cpv_free(o->end[i].token);
+    cpv_free(o->score);
+    cpv_free(o->token);
+    cpv_free(o->parent);
+    cpv_free(o->end);
+    cpv_free(o->cand);
+    cpv_free(o);
     *b = NULL;
 }
 
@@ -106,6 +129,15 @@ int cpv_search_wants(const struct cpv_search *s)
     if (s->sample.on)
         return s->sample.top_k + s->bad_count;
     return (s->beams > 1 ? 2 * s->beams : 1) + s->bad_count;
+}
+
+int cpv_search_lanes(const struct cpv_search *s)
+{
+    enum { GREEDY = 64, SEARCHES = 32, ROWS = 256 };
+
+    if (s->beams <= 1)
+        return GREEDY;
+    return s->beams * SEARCHES <= ROWS ? SEARCHES : ROWS / s->beams;
 }
 
 int cpv_beam_live(const cpv_beam *b)
@@ -269,7 +301,6 @@ static bool all_finished(const cpv_beam *b)
 static void go_on(cpv_beam *b)
 {
     int32_t *next = b->history[(b->length + 1) & 1];
-    float score[CPV_BEAMS_MAX];
     int live = 0;
 
     for (int i = 0; i < b->cands && live < b->s.beams; i++) {
@@ -280,11 +311,10 @@ static void go_on(cpv_beam *b)
             continue;
         memcpy(to, past(b, c->beam), (size_t)b->length * sizeof *to);
         to[b->length] = c->token;
-        score[live] = c->score;
+        b->score[live] = c->score;
         b->parent[live] = c->beam;
         b->token[live++] = c->token;
     }
-    memcpy(b->score, score, (size_t)live * sizeof *score);
     b->live = live;
 }
 

@@ -15,13 +15,18 @@
 #define CPV_MODEL_BEAM_H
 
 #include "common/base/error.h"
-#include "common/compute/tensor.h"
+#include "common/compute/compute.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-enum { CPV_BEAMS_MAX = 16, CPV_BAD_MAX = 4, CPV_SAMPLE_MAX = 60 };
+/* A step asks the top-k operation for 2 * beams + bad ones, or for top_k + bad ones. */
+enum {
+    CPV_BAD_MAX = 4,
+    CPV_BEAMS_MAX = (CPV_TOPK_MAX - CPV_BAD_MAX) / 2, /* 126 */
+    CPV_SAMPLE_MAX = CPV_TOPK_MAX - CPV_BAD_MAX       /* 252 */
+};
 
 /*
  * Draw the next token instead of taking the best: of the top_k likeliest, of the first of
@@ -48,7 +53,8 @@ struct cpv_search {
 
 typedef struct cpv_beam cpv_beam;
 
-/* Sequences of at most `most` new tokens. `search` is copied. */
+/* Sequences of at most `most` new tokens; memory grows with beams * most. `search` is
+ * copied. */
 CPV_MUST_CHECK int cpv_beam_open(cpv_beam **out, const struct cpv_search *search,
                                  int most, struct cpv_err *err);
 void cpv_beam_close(cpv_beam **b);
@@ -59,6 +65,10 @@ void cpv_beam_start(cpv_beam *b, int most, uint64_t number);
 
 /* How many best continuations advance wants of each beam: more than the bad ones. */
 int cpv_search_wants(const struct cpv_search *s);
+
+/* How many sequences to search for together if nobody says: as many as give a step enough
+ * rows, one for each beam, and no more memory than those need. */
+int cpv_search_lanes(const struct cpv_search *s);
 
 /* Beams that go on: 1 at first. Beam i goes on from beam parent[i] of the step before,
  * with token[i]. Before the first step there is no token yet. */

@@ -271,8 +271,12 @@ static int visit(struct walk *w, const char *below, const char *entry, int depth
 
     if (!path)
         return cpv_fail_memory(err);
+    /* A link to what is not there (yet), or is not ours to see, is no file of the model;
+     * not knowing is an error, lest a model seem to be another. */
     if (cpv_sys.stat(path, &st) < 0)
-        return CPV_OK; /* a link to what is not there (yet) */
+        return errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EACCES
+                   ? CPV_OK
+                   : cpv_fail_sys(err, errno, "cannot look at '%s'", path);
     if (S_ISDIR(st.st_mode))
         return depth < DEPTH ? walk(w, name, depth + 1, err) : CPV_OK;
     return S_ISREG(st.st_mode) ? add_name(w, name, (uint64_t)st.st_size, err) : CPV_OK;

@@ -50,7 +50,7 @@ const struct cpv_marian_config *cpv_marian_config(const cpv_marian *m);
 size_t cpv_marian_bytes(const cpv_marian *m); /* of weights, on the device */
 
 struct cpv_marian_limits {
-    int lanes;  /* sentences that are decoded together; 0: 64, with beams 32 */
+    int lanes;  /* sentences that are decoded together; 0: cpv_search_lanes */
     int source; /* tokens of the longest sentence, eos included; longer ones are refused
                  */
     int target; /* new tokens at most, whatever the model allows; 0: the model's */

@@ -3,6 +3,7 @@
 #ifndef CPV_MODEL_MARIAN_IMPL_H
 #define CPV_MODEL_MARIAN_IMPL_H
 
+#include "common/model/arch.h"
 #include "common/model/layers.h"
 #include "common/model/marian.h"
 #include "common/model/params.h"
@@ -30,6 +31,7 @@ struct marian_decoder_layer {
 struct cpv_marian {
     cpv_device *device;
     struct cpv_marian_config config;
+    struct cpv_arch_model arch;
     cpv_params *params;
     char *folder;
     const cpv_weight *source, *target, *head; /* tables [vocab, d]; head may be target */

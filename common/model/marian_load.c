@@ -6,6 +6,7 @@
 
 #include "common/base/sys.h"
 #include "common/format/hf_config.h"
+#include "common/model/bind.h"
 #include "common/model/marian_impl.h"
 
 static const char *const acts[] = {"swish", "silu", "relu", "gelu", NULL};
@@ -41,42 +42,31 @@ static void read_generation(const struct cpv_hf_object *o, struct cpv_marian_con
     }
 }
 
-static void read_sizes(const struct cpv_hf_object *o, struct cpv_marian_config *k)
+/* Sizes are those of the table of tensors (arch_marian.c), which has checked them. */
+static void take_sizes(const struct cpv_arch_model *a, struct cpv_marian_config *k)
 {
-    const int64_t most = 1 << 20;
+    k->d_model = (int)a->dim[CPV_MARIAN_WIDTH];
+    k->encoder_layers = (int)a->dim[CPV_MARIAN_ENC_LAYERS];
+    k->decoder_layers = (int)a->dim[CPV_MARIAN_DEC_LAYERS];
+    k->encoder_heads = (int)a->dim[CPV_MARIAN_ENC_HEADS];
+    k->decoder_heads = (int)a->dim[CPV_MARIAN_DEC_HEADS];
+    k->encoder_ffn = (int)a->dim[CPV_MARIAN_ENC_FFN];
+    k->decoder_ffn = (int)a->dim[CPV_MARIAN_DEC_FFN];
+    k->vocab = (int)a->dim[CPV_MARIAN_VOCAB];
+    k->target_vocab = (int)a->dim[CPV_MARIAN_DEC_VOCAB];
+    k->positions = (int)a->dim[CPV_MARIAN_POSITIONS];
+    k->shared_embeddings = a->dim[CPV_MARIAN_IS_SHARED];
+    k->tied_head = a->dim[CPV_MARIAN_IS_TIED];
+}
 
-    k->d_model = (int)cpv_hf_int(o, "d_model", CPV_HF_NEEDED, 1, 1 << 16);
-    k->encoder_layers = (int)cpv_hf_int(o, "encoder_layers", CPV_HF_NEEDED, 1, 1000);
-    k->decoder_layers = (int)cpv_hf_int(o, "decoder_layers", CPV_HF_NEEDED, 1, 1000);
-    k->encoder_heads =
-        (int)cpv_hf_int(o, "encoder_attention_heads", CPV_HF_NEEDED, 1, 1024);
-    k->decoder_heads =
-        (int)cpv_hf_int(o, "decoder_attention_heads", CPV_HF_NEEDED, 1, 1024);
-    k->encoder_ffn = (int)cpv_hf_int(o, "encoder_ffn_dim", CPV_HF_NEEDED, 1, most);
-    k->decoder_ffn = (int)cpv_hf_int(o, "decoder_ffn_dim", CPV_HF_NEEDED, 1, most);
-    k->vocab = (int)cpv_hf_int(o, "vocab_size", CPV_HF_NEEDED, 1, 1 << 24);
-    k->shared_embeddings = cpv_hf_bool(o, "share_encoder_decoder_embeddings", true);
-    k->target_vocab = (int)cpv_hf_int(o, "decoder_vocab_size", k->vocab, 1, 1 << 24);
-    k->positions = (int)cpv_hf_int(o, "max_position_embeddings", 1024, 1, 1 << 16);
-    k->tied_head = cpv_hf_bool(o, "tie_word_embeddings", true);
+static void read_rest(const struct cpv_hf_object *o, struct cpv_marian_config *k)
+{
     k->scale_embedding = cpv_hf_bool(o, "scale_embedding", false);
     k->act = act_of[cpv_hf_word(o, "activation_function", acts, 3)];
     k->eos = (int32_t)cpv_hf_int(o, "eos_token_id", 0, 0, INT32_MAX);
     k->pad = (int32_t)cpv_hf_int(o, "pad_token_id", k->target_vocab - 1, 0, INT32_MAX);
     k->decoder_start =
         (int32_t)cpv_hf_int(o, "decoder_start_token_id", k->pad, 0, INT32_MAX);
-    if (k->shared_embeddings)
-        k->target_vocab = k->vocab;
-}
-
-static void check_sizes(const struct cpv_hf_object *o, const struct cpv_marian_config *k)
-{
-    if (k->encoder_heads && k->d_model % k->encoder_heads)
-        cpv_hf_mistake(o, "encoder_attention_heads", "a divisor of d_model, %d",
-                       k->d_model);
-    if (k->decoder_heads && k->d_model % k->decoder_heads)
-        cpv_hf_mistake(o, "decoder_attention_heads", "a divisor of d_model, %d",
-                       k->d_model);
     if (k->eos >= k->target_vocab || k->eos >= k->vocab)
         cpv_hf_mistake(o, "eos_token_id", "less than the vocabulary, %d",
                        k->target_vocab);
@@ -87,36 +77,51 @@ static void check_sizes(const struct cpv_hf_object *o, const struct cpv_marian_c
         cpv_hf_mistake(o, "normalize_before", "false: this is a post-norm model");
 }
 
+typedef int read_fn(const struct cpv_hf_object *o, cpv_marian *m, struct cpv_err *err);
+
+static int read_config(const struct cpv_hf_object *o, cpv_marian *m, struct cpv_err *err)
+{
+    struct cpv_marian_config *k = &m->config;
+    int rc = cpv_arch_read(&m->arch, &cpv_arch_marian, o, NULL, err);
+
+    if (rc)
+        return rc;
+    m->arch.config = "config.json"; /* its own goes with the file */
+    take_sizes(&m->arch, k);
+    read_rest(o, k);
+    k->search.eos = k->eos;
+    read_generation(o, k);
+    return CPV_OK;
+}
+
+static int read_other(const struct cpv_hf_object *o, cpv_marian *m, struct cpv_err *err)
+{
+    (void)err;
+    read_generation(o, &m->config);
+    return CPV_OK;
+}
+
 /* The one file must be there, the other may. */
-static int read_file(const char *folder, const char *name, bool optional,
-                     void (*read)(const struct cpv_hf_object *o,
-                                  struct cpv_marian_config *k),
-                     struct cpv_marian_config *k, struct cpv_err *err)
+static int read_file(cpv_marian *m, const char *name, bool optional, read_fn *read,
+                     struct cpv_err *err)
 {
     cpv_hf_config *file = NULL;
     struct cpv_hf_object root;
     char path[4096];
     int rc;
 
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    snprintf(path, sizeof path, "%s/%s", m->folder, name);
     rc = cpv_hf_config_open(&file, path, err);
     if (rc == CPV_E_ABSENT && optional)
         return CPV_OK;
     if (rc)
         return rc;
     root = cpv_hf_config_root(file);
-    read(&root, k);
-    rc = cpv_hf_config_check(file, err);
+    rc = read(&root, m, err);
+    if (!rc)
+        rc = cpv_hf_config_check(file, err);
     cpv_hf_config_close(&file);
     return rc;
-}
-
-static void read_config(const struct cpv_hf_object *o, struct cpv_marian_config *k)
-{
-    read_sizes(o, k);
-    check_sizes(o, k);
-    k->search.eos = k->eos;
-    read_generation(o, k);
 }
 
 static int configure(cpv_marian *m, struct cpv_err *err)
@@ -126,10 +131,9 @@ static int configure(cpv_marian *m, struct cpv_err *err)
 
     k->max_length = 512;
     k->search = (struct cpv_search){.beams = 1, .length_penalty = 1, .forced_eos = -1};
-    rc = read_file(m->folder, "config.json", false, read_config, k, err);
+    rc = read_file(m, "config.json", false, read_config, err);
     if (!rc)
-        rc =
-            read_file(m->folder, "generation_config.json", true, read_generation, k, err);
+        rc = read_file(m, "generation_config.json", true, read_other, err);
     for (int i = 0; i < k->search.bad_count && !rc; i++)
         if (k->search.bad[i] < 0 || k->search.bad[i] >= k->target_vocab)
             rc = cpv_fail(err, CPV_E_INPUT, "'%s': bad_words_ids: no token %d", m->folder,
@@ -141,68 +145,48 @@ static int configure(cpv_marian *m, struct cpv_err *err)
 
 /* ---- weights ---- */
 
-static const char *const qkv[] = {"q_proj", "k_proj", "v_proj"};
-
 static const float EPS = 1e-5f; /* nn.LayerNorm's default */
 
-static struct cpv_layer_norm norm(cpv_params *p, int64_t d, const char *layer,
-                                  const char *name)
+static struct cpv_layer_norm norm(const struct cpv_bind *b, uint64_t layer, uint8_t id)
 {
-    struct cpv_layer_norm n = {cpv_params_norm(p, d, "%s.%s", layer, name), EPS};
+    struct cpv_layer_norm n = {cpv_bind_norm(b, layer, id), EPS};
 
     return n;
 }
 
-static struct cpv_self_attn self_attn(cpv_params *p, int64_t d, int heads,
-                                      const char *layer)
+static void load_encoder(const struct cpv_bind *b, cpv_marian *m, uint64_t i)
 {
-    struct cpv_self_attn a = {.heads = heads};
+    static const uint8_t qkv[] = {CPV_MARIAN_ENC_Q, CPV_MARIAN_ENC_K, CPV_MARIAN_ENC_V};
+    struct marian_encoder_layer *l = &m->encoder[i];
 
-    a.qkv = cpv_params_fused(p, d, d, qkv, 3, "%s.self_attn.", layer);
-    a.out = cpv_params_linear(p, d, d, "%s.self_attn.out_proj", layer);
-    return a;
+    l->self.heads = m->config.encoder_heads;
+    l->self.qkv = cpv_bind_fused(b, i, qkv, 3);
+    l->self.out = cpv_bind_linear(b, i, CPV_MARIAN_ENC_OUT);
+    l->self_norm = norm(b, i, CPV_MARIAN_ENC_ATTN_NORM);
+    l->mlp.act = m->config.act;
+    l->mlp.in = cpv_bind_linear(b, i, CPV_MARIAN_ENC_FC1);
+    l->mlp.out = cpv_bind_linear(b, i, CPV_MARIAN_ENC_FC2);
+    l->norm = norm(b, i, CPV_MARIAN_ENC_NORM);
 }
 
-static struct cpv_mlp mlp(cpv_params *p, int64_t d, int64_t f, cpv_unary_kind act,
-                          const char *layer)
+static void load_decoder(const struct cpv_bind *b, cpv_marian *m, uint64_t i)
 {
-    struct cpv_mlp w = {.act = act};
+    static const uint8_t qkv[] = {CPV_MARIAN_DEC_Q, CPV_MARIAN_DEC_K, CPV_MARIAN_DEC_V};
+    static const uint8_t kv[] = {CPV_MARIAN_CROSS_K, CPV_MARIAN_CROSS_V};
+    struct marian_decoder_layer *l = &m->decoder[i];
 
-    w.in = cpv_params_linear(p, f, d, "%s.fc1", layer);
-    w.out = cpv_params_linear(p, d, f, "%s.fc2", layer);
-    return w;
-}
-
-static void load_layers(cpv_marian *m)
-{
-    const struct cpv_marian_config *k = &m->config;
-    cpv_params *p = m->params;
-    int64_t d = k->d_model;
-    char at[64];
-
-    for (int i = 0; i < k->encoder_layers; i++) {
-        struct marian_encoder_layer *l = &m->encoder[i];
-
-        snprintf(at, sizeof at, "model.encoder.layers.%d", i);
-        l->self = self_attn(p, d, k->encoder_heads, at);
-        l->self_norm = norm(p, d, at, "self_attn_layer_norm");
-        l->mlp = mlp(p, d, k->encoder_ffn, k->act, at);
-        l->norm = norm(p, d, at, "final_layer_norm");
-    }
-    for (int i = 0; i < k->decoder_layers; i++) {
-        struct marian_decoder_layer *l = &m->decoder[i];
-
-        snprintf(at, sizeof at, "model.decoder.layers.%d", i);
-        l->self = self_attn(p, d, k->decoder_heads, at);
-        l->self_norm = norm(p, d, at, "self_attn_layer_norm");
-        l->cross.heads = k->decoder_heads;
-        l->cross.q = cpv_params_linear(p, d, d, "%s.encoder_attn.q_proj", at);
-        l->cross.kv = cpv_params_fused(p, d, d, qkv + 1, 2, "%s.encoder_attn.", at);
-        l->cross.out = cpv_params_linear(p, d, d, "%s.encoder_attn.out_proj", at);
-        l->cross_norm = norm(p, d, at, "encoder_attn_layer_norm");
-        l->mlp = mlp(p, d, k->decoder_ffn, k->act, at);
-        l->norm = norm(p, d, at, "final_layer_norm");
-    }
+    l->self.heads = l->cross.heads = m->config.decoder_heads;
+    l->self.qkv = cpv_bind_fused(b, i, qkv, 3);
+    l->self.out = cpv_bind_linear(b, i, CPV_MARIAN_DEC_OUT);
+    l->self_norm = norm(b, i, CPV_MARIAN_DEC_ATTN_NORM);
+    l->cross.q = cpv_bind_linear(b, i, CPV_MARIAN_CROSS_Q);
+    l->cross.kv = cpv_bind_fused(b, i, kv, 2);
+    l->cross.out = cpv_bind_linear(b, i, CPV_MARIAN_CROSS_OUT);
+    l->cross_norm = norm(b, i, CPV_MARIAN_CROSS_NORM);
+    l->mlp.act = m->config.act;
+    l->mlp.in = cpv_bind_linear(b, i, CPV_MARIAN_DEC_FC1);
+    l->mlp.out = cpv_bind_linear(b, i, CPV_MARIAN_DEC_FC2);
+    l->norm = norm(b, i, CPV_MARIAN_DEC_NORM);
 }
 
 /* Position p, channel i of d: sines in the first half, cosines in the second. */
@@ -226,7 +210,8 @@ static int sinusoid_rows(void *arg, int64_t first, int64_t n, float *to,
     return CPV_OK;
 }
 
-static const cpv_weight *load_positions(cpv_marian *m, const char *side)
+static const cpv_weight *load_positions(const struct cpv_bind *b, cpv_marian *m,
+                                        uint8_t id)
 {
     int64_t n = m->config.positions, d = m->config.d_model;
     struct sinusoids s = {d};
@@ -236,8 +221,8 @@ static const cpv_weight *load_positions(cpv_marian *m, const char *side)
                                   .use = CPV_USE_TABLE,
                                   .matrix = {.rows = sinusoid_rows, .arg = &s}};
 
-    if (cpv_params_has(m->params, "model.%s.embed_positions.weight", side))
-        return cpv_params_table(m->params, n, d, "model.%s.embed_positions.weight", side);
+    if (cpv_bind_has(b, 0, id))
+        return cpv_bind_table(b, 0, id);
     return cpv_params_make(m->params, &w, NULL, 0);
 }
 
@@ -267,57 +252,45 @@ static int bias_row(void *arg, int64_t first, int64_t n, float *to, struct cpv_e
     return rc;
 }
 
-static const cpv_weight *load_table(cpv_marian *m, const char *name, int64_t rows,
-                                    unsigned use)
+static const cpv_weight *load_table(const struct cpv_bind *b, const cpv_marian *m,
+                                    uint8_t id, int64_t rows, unsigned use)
 {
     const struct cpv_marian_config *k = &m->config;
     struct head_bias bias = {NULL, k};
-    const struct cpv_ckpt_tensor *t =
-        cpv_params_matrix(m->params, rows, k->d_model, "%s", name);
+    const struct cpv_ckpt_tensor *t = cpv_bind_matrix(b, 0, id);
     struct cpv_weight_params w = {
-        .name = name,
         .out = rows,
         .in = k->d_model,
         .use = use,
         .matrix = {.rows = cpv_params_rows, .arg = (void *)(uintptr_t)t}};
 
     if (use & CPV_USE_LINEAR) {
-        if (cpv_params_has(m->params, "final_logits_bias"))
-            bias.stored =
-                cpv_params_tensor(m->params, (uint64_t)rows, "final_logits_bias");
+        if (cpv_bind_has(b, 0, CPV_MARIAN_HEAD_BIAS))
+            bias.stored = cpv_bind_matrix(b, 0, CPV_MARIAN_HEAD_BIAS);
         w.bias.rows = bias_row;
         w.bias.arg = &bias;
     }
-    return t ? cpv_params_make(m->params, &w, &t, 1) : NULL;
+    if (!t)
+        return NULL;
+    w.name = t->name;
+    return cpv_params_make(m->params, &w, &t, 1);
 }
 
-/* The first of these names that is stored. */
-static const char *first_of(const cpv_params *p, const char *a, const char *b)
-{
-    return cpv_params_has(p, "%s", a) ? a : b;
-}
-
-static void load_tables(cpv_marian *m)
+static void load_tables(const struct cpv_bind *b, cpv_marian *m)
 {
     const struct cpv_marian_config *k = &m->config;
-    cpv_params *p = m->params;
-    const char *shared = "model.shared.weight";
-    const char *in = first_of(p, shared, "model.encoder.embed_tokens.weight");
-    const char *out = first_of(p, shared, "model.decoder.embed_tokens.weight");
+    bool one = k->shared_embeddings;
     unsigned tied = k->tied_head ? CPV_USE_TABLE | CPV_USE_LINEAR : CPV_USE_TABLE;
 
-    if (!k->shared_embeddings) {
-        in = "model.encoder.embed_tokens.weight";
-        out = "model.decoder.embed_tokens.weight";
-    }
-    m->target = load_table(m, out, k->target_vocab, tied);
+    m->target = load_table(b, m, one ? CPV_MARIAN_EMBED : CPV_MARIAN_DEC_EMBED,
+                           k->target_vocab, tied);
     m->source =
-        k->shared_embeddings ? m->target : load_table(m, in, k->vocab, CPV_USE_TABLE);
+        one ? m->target : load_table(b, m, CPV_MARIAN_ENC_EMBED, k->vocab, CPV_USE_TABLE);
     m->head = k->tied_head
                   ? m->target
-                  : load_table(m, "lm_head.weight", k->target_vocab, CPV_USE_LINEAR);
-    m->source_positions = load_positions(m, "encoder");
-    m->target_positions = load_positions(m, "decoder");
+                  : load_table(b, m, CPV_MARIAN_HEAD, k->target_vocab, CPV_USE_LINEAR);
+    m->source_positions = load_positions(b, m, CPV_MARIAN_ENC_POS);
+    m->target_positions = load_positions(b, m, CPV_MARIAN_DEC_POS);
 }
 
 static int load(cpv_marian *m, struct cpv_err *err)
@@ -333,8 +306,14 @@ static int load(cpv_marian *m, struct cpv_err *err)
     if (!rc && (!m->encoder || !m->decoder))
         rc = cpv_fail_memory(err);
     if (!rc) {
-        load_tables(m);
-        load_layers(m);
+        struct cpv_bind b = {m->params, &m->arch};
+
+        cpv_arch_prefix(&m->arch, file);
+        load_tables(&b, m);
+        for (int i = 0; i < k->encoder_layers; i++)
+            load_encoder(&b, m, (uint64_t)i);
+        for (int i = 0; i < k->decoder_layers; i++)
+            load_decoder(&b, m, (uint64_t)i);
         rc = cpv_params_check(m->params, err);
     }
     cpv_checkpoint_close(&file);

@@ -279,13 +279,44 @@ const cpv_weight *cpv_params_fused(cpv_params *p, int64_t out, int64_t in,
     return make_linear(p, out, in, true, part, n, name);
 }
 
-static int one_row(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *err)
+int cpv_params_vector(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *err)
 {
     const struct cpv_ckpt_tensor *t = arg;
 
     (void)first;
     (void)n;
     return cpv_checkpoint_rows_f32(t, 0, t->dim[0], to, err);
+}
+
+/* Rows of a tensor, whatever the shape of each. */
+static int slices(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *err)
+{
+    return cpv_checkpoint_rows_f32(arg, (uint64_t)first, (uint64_t)n, to, err);
+}
+
+const cpv_weight *cpv_params_patches(cpv_params *p, int64_t out, int64_t channels,
+                                     int64_t patch, const char *fmt, ...)
+{
+    FORMAT(name, fmt);
+    int64_t each = channels * patch * patch;
+    const struct cpv_ckpt_tensor *t =
+        cpv_params_tensor(p, (uint64_t)(out * each), "%s.weight", name);
+    const struct cpv_ckpt_tensor *bias = need(p, name, ".bias", 1, out, 1);
+    const struct cpv_ckpt_tensor *from[] = {t, bias};
+    struct cpv_weight_params w = {
+        .name = name,
+        .out = out,
+        .in = each,
+        .use = CPV_USE_LINEAR,
+        .matrix = {.rows = slices, .arg = (void *)(uintptr_t)t},
+        .bias = {.rows = cpv_params_vector, .arg = (void *)(uintptr_t)bias}};
+
+    if (t && (t->rank != 4 || t->dim[0] != (uint64_t)out ||
+              t->dim[1] != (uint64_t)channels || t->dim[2] != (uint64_t)patch))
+        cpv_params_fail(
+            p, CPV_E_INPUT, "tensor '%s.weight': expected [%lld, %lld, %lld, %lld]", name,
+            (long long)out, (long long)channels, (long long)patch, (long long)patch);
+    return p->err.code ? NULL : cpv_params_make(p, &w, from, 2);
 }
 
 const cpv_weight *cpv_params_norm(cpv_params *p, int64_t n, const char *fmt, ...)
@@ -299,8 +330,8 @@ const cpv_weight *cpv_params_norm(cpv_params *p, int64_t n, const char *fmt, ...
         .out = 1,
         .in = n,
         .use = CPV_USE_NORM,
-        .matrix = {.rows = one_row, .arg = (void *)(uintptr_t)gain},
-        .bias = {.rows = one_row, .arg = (void *)(uintptr_t)bias}};
+        .matrix = {.rows = cpv_params_vector, .arg = (void *)(uintptr_t)gain},
+        .bias = {.rows = cpv_params_vector, .arg = (void *)(uintptr_t)bias}};
 
     return p->err.code ? NULL : cpv_params_make(p, &w, from, 2);
 }

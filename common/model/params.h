@@ -52,6 +52,11 @@ const cpv_weight *cpv_params_linear_nobias(cpv_params *p, int64_t out, int64_t i
 const cpv_weight *cpv_params_fused(cpv_params *p, int64_t out, int64_t in,
                                    const char *const *part, int n, const char *fmt, ...)
     CPV_PRINTF(6, 7);
+/* The projection of square patches, a convolution: NAME.weight [out, channels, patch,
+ * patch] and NAME.bias [out]. */
+const cpv_weight *cpv_params_patches(cpv_params *p, int64_t out, int64_t channels,
+                                     int64_t patch, const char *fmt, ...)
+    CPV_PRINTF(5, 6);
 /* NAME.weight [n] and NAME.bias [n] of a layer norm. */
 const cpv_weight *cpv_params_norm(cpv_params *p, int64_t n, const char *fmt, ...)
     CPV_PRINTF(3, 4);
@@ -78,6 +83,9 @@ void cpv_params_fail(cpv_params *p, int code, const char *fmt, ...) CPV_PRINTF(3
 /* A cpv_rows_fn: arg is a struct cpv_ckpt_tensor seen as [rows, cols] with its last
  * dimension as cols. */
 int cpv_params_rows(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *err);
+/* The same for the one row of a bias. */
+int cpv_params_vector(void *arg, int64_t first, int64_t n, float *to,
+                      struct cpv_err *err);
 
 #ifdef __cplusplus
 }

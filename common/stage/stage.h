@@ -152,6 +152,22 @@ char *cpv_part_journal_path(const struct cpv_run *run, const struct cpv_part *pa
 /* What the part depends on, settings and inputs, for the journal's identity. */
 void cpv_part_identity(const struct cpv_part *part, uint8_t out[32]);
 
+/* ---- for a column that is made from others, part by part (inputs.c) ---- */
+
+/* In open: as many parts as that column has, and its samples as the progress's total.
+ * CPV_E_BUSY if none is finished yet. */
+CPV_MUST_CHECK int cpv_run_follow(struct cpv_run *run, const char *column,
+                                  struct cpv_err *err);
+/* In inputs: the tar digest of the part that counts, and its record (in mem).
+ * CPV_E_ABSENT if there is none. */
+CPV_MUST_CHECK int cpv_run_input(struct cpv_run *run, const char *column, uint32_t part,
+                                 cpv_arena *mem, struct cpv_record_input *input,
+                                 struct cpv_record *record, struct cpv_err *err);
+/* In work: its shard. */
+CPV_MUST_CHECK int cpv_run_open_input(struct cpv_run *run, const char *column,
+                                      uint32_t part, cpv_arena *mem, cpv_shard **out,
+                                      struct cpv_err *err);
+
 /* Is there still room on the corpus's disk? CPV_E_SPACE if not; cheap, call often, from
  * any thread. */
 CPV_MUST_CHECK int cpv_run_check_space(struct cpv_run *run, struct cpv_err *err);

@@ -203,7 +203,7 @@ static int read_older(struct reading *r, const char *folder)
 
 static int read_all(struct reading *r, const char *folder)
 {
-    json_t *config, *decoder = NULL;
+    json_t *config = NULL, *decoder = NULL;
     const json_t *lower = NULL;
     int rc = read_file(r, folder, "tokenizer_config.json", &config);
 

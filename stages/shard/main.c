@@ -6,6 +6,7 @@
 #include "common/base/queue.h"
 #include "common/base/size.h"
 #include "common/base/sys.h"
+#include "common/corpus/flags.h"
 #include "stages/shard/pack.h"
 
 #define AT(field) offsetof(struct pack_settings, field)
@@ -29,21 +30,14 @@ static const char *check_columns(const void *value)
     return NULL;
 }
 
-/* The words of flags-L, as the translate stage writes them. */
 static const char *check_flags(const void *value)
 {
-    static const char *const known[] = {"empty", "copied", "script",
-                                        "loop",  "ratio",  "cut"};
     const struct cpv_texts *words = value;
 
-    for (size_t i = 0; i < words->count; i++) {
-        size_t k = 0;
-
-        while (k < CPV_COUNT(known) && strcmp(words->at[i], known[k]) != 0)
-            k++;
-        if (k == CPV_COUNT(known))
+    _Static_assert(CPV_FLAG_COUNT == 6, "says the message");
+    for (size_t i = 0; i < words->count; i++)
+        if (cpv_flags_find(words->at[i]) < 0)
             return "words out of empty, copied, script, loop, ratio and cut";
-    }
     return NULL;
 }
 

@@ -190,7 +190,7 @@ static int encode(struct worker *w, struct translation *t, struct cpv_err *err)
             w->ids.data[w->ids.count - 1];
         w->ids.count = before + (size_t)w->e->max_source;
         t->tokens_in = w->e->max_source;
-        t->flags |= FLAG_CUT;
+        t->flags |= CPV_FLAG_CUT;
     }
     return CPV_OK;
 }
@@ -241,7 +241,7 @@ static int emit(void *arg, int sentence, const cpv_beam *beam)
         rc = put_best(w, beam, rank);
     rc = rc < 0 ? rc : CPV_OK;
     if (cpv_beam_was_cut(beam))
-        t->flags |= FLAG_CUT;
+        t->flags |= CPV_FLAG_CUT;
     if (!rc && w->text.failed)
         rc = cpv_fail_memory(&w->err);
     if (!rc)

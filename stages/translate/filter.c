@@ -14,7 +14,7 @@
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
-#include "common/model/cache.h"
+#include "common/stage/model.h"
 #include "stages/translate/translate.h"
 
 enum {
@@ -167,9 +167,9 @@ static void put_line(struct filter *f, const struct translation *t)
     for (; at < f->out.size; at++)
         if (f->out.data[at] == '\n' || f->out.data[at] == '\r')
             f->out.data[at] = ' '; /* a line is a line */
-    for (int i = 0; f->own.flags && i < FLAG_COUNT; i++)
+    for (int i = 0; f->own.flags && i < CPV_FLAG_COUNT; i++)
         if (t->flags >> i & 1) {
-            cpv_buf_printf(&f->out, "%s%s", between, translate_flag_word(i));
+            cpv_buf_printf(&f->out, "%s%s", between, cpv_flags_word(i));
             between = " ";
         }
     cpv_buf_byte(&f->out, '\n');
@@ -231,7 +231,6 @@ static int run(struct filter *f, struct cpv_err *err)
 
 static int open_filter(struct filter *f, struct cpv_err *err)
 {
-    struct cpv_model_place at;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct engine_params p = {.set = &f->set,
                               .device = f->own.device,
@@ -241,11 +240,8 @@ static int open_filter(struct filter *f, struct cpv_err *err)
                                                           : 1,
                               .seed = f->own.seed,
                               .n_best = (int)f->own.n_best};
-    int rc = cpv_model_find(f->set.model ? f->set.model : "", NULL, f->mem, &at, err);
+    int rc = cpv_model_folder(f->set.model, f->mem, &p.model, err);
 
-    if (!rc && at.is_file)
-        rc = cpv_fail(err, CPV_E_INPUT, "'%s': expected a model's folder", at.path);
-    p.model = at.path;
     return rc ? rc : engine_open(&f->engine, &p, err);
 }
 

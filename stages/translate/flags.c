@@ -9,14 +9,6 @@
 #include "common/base/utf8.h"
 #include "stages/translate/translate.h"
 
-const char *translate_flag_word(int i)
-{
-    static const char *const words[FLAG_COUNT] = {"empty", "copied", "script",
-                                                  "loop",  "ratio",  "cut"};
-
-    return words[i];
-}
-
 /* ---- letters ---- */
 
 enum script {
@@ -194,16 +186,16 @@ unsigned translate_flags(struct cpv_bytes source, struct cpv_bytes target,
     if (!a.n)
         return 0;
     if (!b.n)
-        return FLAG_EMPTY;
+        return CPV_FLAG_EMPTY;
     if (is_copied(&a, &b))
-        flags |= FLAG_COPIED;
+        flags |= CPV_FLAG_COPIED;
     if (own != OTHER && to.all >= 4 && 2 * to.own < to.all)
-        flags |= FLAG_SCRIPT;
+        flags |= CPV_FLAG_SCRIPT;
     if (has_loop(&b))
-        flags |= FLAG_LOOP;
+        flags |= CPV_FLAG_LOOP;
     /* Of short texts any ratio is possible. Chinese needs a third of the characters. */
     if (from.characters >= 12 &&
         (to.characters > 3 * from.characters || 5 * to.characters < from.characters))
-        flags |= FLAG_RATIO;
+        flags |= CPV_FLAG_RATIO;
     return flags;
 }

@@ -5,90 +5,39 @@
 
 #include "common/base/file.h"
 #include "common/base/hash.h"
-#include "common/compute/gpu.h"
-#include "common/corpus/column.h"
-#include "common/model/cache.h"
-#include "common/model/files.h"
+#include "common/stage/model.h"
 #include "stages/translate/translate.h"
 
 /* ---- what the output depends on ---- */
 
-/* A folder relative to the configuration or, from a command line, to where one is. */
-static int find_model(struct translate *t, struct cpv_model_place *at,
-                      struct cpv_err *err)
+static int find_model(struct cpv_run *run, const char **folder, struct cpv_err *err)
 {
-    struct cpv_err here = {0};
-    int rc;
+    const struct translate_settings *set = run->settings;
+    char *key = cpv_arena_printf(run->mem, "translate.%s.model", run->instance);
 
-    if (!t->set->model || !*t->set->model)
-        return cpv_fail(err, CPV_E_USAGE,
-                        "'translate.%s.model': which model? A folder, or org/name",
-                        t->run->instance);
-    rc = cpv_model_find(t->set->model, t->run->base, t->run->mem, at, err);
-    if (rc && t->run->base &&
-        !cpv_model_find(t->set->model, NULL, t->run->mem, at, &here))
-        rc = CPV_OK;
-    if (!rc && at->is_file)
-        rc = cpv_fail(err, CPV_E_INPUT, "'%s': expected a model's folder", at->path);
-    return rc;
-}
-
-/* "NAME DIGEST\n" of every file that matters. */
-static int digest_model(struct translate *t, char hex[65], struct cpv_err *err)
-{
-    struct cpv_model_files files;
-    struct cpv_names needed;
-    struct cpv_buf list = {0};
-    uint8_t digest[CPV_SHA256_SIZE];
-    int rc = cpv_model_files_look(t->folder, t->run->mem, &files, err);
-
-    if (!rc)
-        rc = cpv_files_choose(&files.names, t->run->mem, &needed, err);
-    for (size_t i = 0; i < needed.count && !rc; i++) {
-        char *path = cpv_arena_printf(t->run->mem, "%s/%s", t->folder, needed.at[i]);
-
-        rc = path ? cpv_file_sha256(path, digest, err) : cpv_fail_memory(err);
-        cpv_hex(hex, digest, sizeof digest);
-        cpv_buf_printf(&list, "%s %s\n", needed.at[i], hex);
-    }
-    if (!rc && list.failed)
-        rc = cpv_fail_memory(err);
-    if (!rc)
-        cpv_sha256_of(digest, cpv_buf_view(&list));
-    cpv_hex(hex, digest, sizeof digest);
-    cpv_buf_release(&list);
-    return rc;
-}
-
-static const char *backend_of(const char *device)
-{
-    if (strncmp(device, "cuda", 4) == 0)
-        return "cuda";
-    return strcmp(device, "auto") == 0 && cpv_gpu_count() > 0 ? "cuda" : "cpu";
+    return key ? cpv_stage_model_find(run, set->model, key, folder, err)
+               : cpv_fail_memory(err);
 }
 
 static int settle(struct cpv_run *run, struct cpv_err *err)
 {
-    struct translate t = {.run = run, .set = run->settings};
     struct translate_settings *set = run->settings;
-    struct cpv_model_place at;
     uint8_t digest[CPV_SHA256_SIZE];
-    char hex[65];
+    char hex[CPV_SHA256_HEX];
+    const char *folder = NULL;
     int rc;
 
-    if (set->import) {
-        rc = cpv_file_sha256(set->import, digest, err);
-        cpv_hex(hex, digest, sizeof digest);
-        set->backend = "import";
-    } else {
-        rc = find_model(&t, &at, err);
-        t.folder = at.path;
-        if (!rc)
-            rc = digest_model(&t, hex, err);
-        set->backend = backend_of(run->device);
+    if (!set->import) {
+        set->backend = cpv_stage_backend(run->device);
+        rc = find_model(run, &folder, err);
+        return rc ? rc
+                  : cpv_stage_model_digest(folder, run->mem, &set->model_sha256, err);
     }
+    set->backend = "import";
+    rc = cpv_file_sha256(set->import, digest, err);
     if (rc)
         return rc;
+    cpv_hex(hex, digest, sizeof digest);
     set->model_sha256 = cpv_arena_str(run->mem, cpv_bytes_str(hex));
     return set->model_sha256 ? CPV_OK : cpv_fail_memory(err);
 }
@@ -128,34 +77,9 @@ static int open_imports(struct translate *t, struct cpv_err *err)
     return CPV_OK;
 }
 
-/* How many samples there are, for the progress line. */
-static int count_samples(struct cpv_run *run, const struct cpv_column *fetch,
-                         struct cpv_err *err)
-{
-    cpv_arena *mem = NULL;
-    uint64_t samples = 0;
-    int rc = cpv_arena_open(&mem, 0, err);
-
-    for (uint32_t i = 0; i < fetch->count && !rc; i++) {
-        struct cpv_record r;
-        char *path = cpv_column_path(mem, run->corpus, "fetch", fetch->at[i].part,
-                                     fetch->at[i].revision, CPV_FILE_RECORD);
-
-        rc = path ? cpv_record_read(path, mem, &r, err) : cpv_fail_memory(err);
-        samples += rc ? 0 : r.shard.samples;
-        cpv_arena_reset(mem);
-    }
-    cpv_arena_close(&mem);
-    if (!rc && run->progress)
-        cpv_progress_total(run->progress, samples);
-    return rc;
-}
-
 static int translate_open(struct cpv_run *run, struct cpv_err *err)
 {
     struct translate *t = cpv_arena_calloc(run->mem, 1, sizeof *t);
-    struct cpv_model_place at = {0};
-    struct cpv_column fetch;
     int rc = CPV_OK;
 
     if (!t)
@@ -164,43 +88,8 @@ static int translate_open(struct cpv_run *run, struct cpv_err *err)
     t->run = run;
     t->set = run->settings;
     if (!t->set->import)
-        rc = find_model(t, &at, err);
-    if (rc)
-        return rc;
-    t->folder = at.path;
-    rc = cpv_column_scan(run->corpus, "fetch", run->mem, &fetch, err);
-    if (rc)
-        return rc;
-    if (fetch.count == 0)
-        return cpv_fail(err, CPV_E_BUSY,
-                        "column 'fetch' has no finished parts yet; run that stage first");
-    run->n_parts =
-        fetch.parts == UINT32_MAX ? fetch.at[fetch.count - 1].part + 1 : fetch.parts;
-    return count_samples(run, &fetch, err);
-}
-
-/* The tar digest of the part that counts; and its number of samples. */
-static int input_of(struct cpv_run *run, const char *column, uint32_t part,
-                    cpv_arena *mem, struct cpv_record_input *input,
-                    struct cpv_record *record, struct cpv_err *err)
-{
-    struct cpv_column parts;
-    uint32_t revision;
-    char *path;
-    int rc = cpv_column_scan(run->corpus, column, mem, &parts, err);
-
-    if (rc)
-        return rc;
-    if (!cpv_column_find(&parts, part, &revision))
-        return cpv_fail(err, CPV_E_ABSENT, "column '%s' has no part %05u yet", column,
-                        part);
-    path = cpv_column_path(mem, run->corpus, column, part, revision, CPV_FILE_RECORD);
-    rc = path ? cpv_record_read(path, mem, record, err) : cpv_fail_memory(err);
-    if (rc)
-        return rc;
-    input->name = column;
-    memcpy(input->sha256, record->shard.tar_sha256, sizeof input->sha256);
-    return CPV_OK;
+        rc = find_model(run, &t->folder, err);
+    return rc ? rc : cpv_run_follow(run, "fetch", err);
 }
 
 static int translate_inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
@@ -213,14 +102,14 @@ static int translate_inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
     out->inputs = cpv_arena_calloc(mem, 2, sizeof *out->inputs);
     if (!out->inputs)
         return cpv_fail_memory(err);
-    rc = input_of(run, "fetch", part, mem, &out->inputs[0], &record, err);
+    rc = cpv_run_input(run, "fetch", part, mem, &out->inputs[0], &record, err);
     if (rc)
         return rc;
     out->n_inputs = 1;
     out->row_begin = record.row_begin;
     out->row_end = record.row_end;
     if (set->generated) {
-        rc = input_of(run, "caption", part, mem, &out->inputs[1], &record, err);
+        rc = cpv_run_input(run, "caption", part, mem, &out->inputs[1], &record, err);
         out->n_inputs = 2;
     }
     return rc;

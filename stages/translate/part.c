@@ -11,7 +11,6 @@
 #include "common/base/clock.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
-#include "common/corpus/column.h"
 #include "common/format/journal.h"
 #include "common/format/json.h"
 #include "stages/translate/translate.h"
@@ -40,17 +39,8 @@ struct job {
 
 static int open_column(struct job *k, int i, const char *column, struct cpv_err *err)
 {
-    struct cpv_column parts;
-    uint32_t revision = 0;
-    char *path;
-    int rc = cpv_column_scan(k->t->run->corpus, column, k->part->mem, &parts, err);
-
-    if (rc)
-        return rc;
-    (void)cpv_column_find(&parts, k->part->number, &revision);
-    path = cpv_column_path(k->part->mem, k->t->run->corpus, column, k->part->number,
-                           revision, CPV_FILE_SHARD);
-    return path ? cpv_shard_open(&k->in[i], path, err) : cpv_fail_memory(err);
+    return cpv_run_open_input(k->t->run, column, k->part->number, k->part->mem, &k->in[i],
+                              err);
 }
 
 /* The strings of one key, appended to the list of what is to be translated. */
@@ -201,7 +191,7 @@ static int translate_all(struct job *k, struct translation *t, size_t n,
         t[i] = t[first[i]];
         t[i].source = source;
         k->counts.sentences++;
-        for (int f = 0; f < FLAG_COUNT; f++)
+        for (int f = 0; f < CPV_FLAG_COUNT; f++)
             k->counts.flags[f] += (t[i].flags >> f) & 1;
     }
     return rc;
@@ -222,7 +212,7 @@ static void take_imports(struct job *k, uint32_t at, struct translation *t,
             (void)imports_find(k->t->imports, key, index, &one->target);
             one->flags = translate_flags(one->source, one->target, k->t->run->instance);
             k->counts.sentences++;
-            for (int f = 0; f < FLAG_COUNT; f++)
+            for (int f = 0; f < CPV_FLAG_COUNT; f++)
                 k->counts.flags[f] += (one->flags >> f) & 1;
         }
 }
@@ -233,12 +223,12 @@ static void put_flags(struct cpv_json *j, unsigned flags)
 {
     char words[80] = "";
 
-    for (int i = 0; i < FLAG_COUNT; i++)
+    for (int i = 0; i < CPV_FLAG_COUNT; i++)
         if (flags >> i & 1) {
             size_t n = strlen(words);
 
             snprintf(words + n, sizeof words - n, "%s%s", n ? " " : "",
-                     translate_flag_word(i));
+                     cpv_flags_word(i));
         }
     cpv_json_string(j, words);
 }
@@ -425,8 +415,8 @@ static void put_stats(const struct job *k, struct cpv_buf *out)
                    (unsigned long long)n->hits, (unsigned long long)n->tokens_in,
                    (unsigned long long)n->tokens_out, n->seconds,
                    n->seconds > 0 ? (double)n->tokens_out / n->seconds : 0);
-    for (int i = 0; i < FLAG_COUNT; i++)
-        cpv_buf_printf(out, "%s\"%s\":%llu", i ? "," : "", translate_flag_word(i),
+    for (int i = 0; i < CPV_FLAG_COUNT; i++)
+        cpv_buf_printf(out, "%s\"%s\":%llu", i ? "," : "", cpv_flags_word(i),
                        (unsigned long long)n->flags[i]);
     cpv_buf_byte(out, '}');
 }

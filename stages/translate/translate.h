@@ -17,6 +17,7 @@
 
 #include "common/base/bytes.h"
 #include "common/compute/compute.h"
+#include "common/corpus/flags.h"
 #include "common/model/beam.h"
 #include "common/stage/stage.h"
 
@@ -47,19 +48,8 @@ struct translate_settings {
 
 /* ---- flags ---- */
 
-/* In the order of the words in the sample's JSON. */
-enum translate_flag {
-    FLAG_EMPTY = 1 << 0,  /* nothing came of a text that says something */
-    FLAG_COPIED = 1 << 1, /* it came back as it was */
-    FLAG_SCRIPT = 1 << 2, /* most letters are of another script than the language's */
-    FLAG_LOOP = 1 << 3,   /* words repeat themselves again and again */
-    FLAG_RATIO = 1 << 4,  /* far longer or shorter than its source */
-    FLAG_CUT = 1 << 5,    /* source or translation reached its most tokens */
-    FLAG_COUNT = 6
-};
-
-const char *translate_flag_word(int i); /* i of FLAG_COUNT: "empty", "copied", ... */
-/* lang: "pt", "hi", "pt-BR". Not FLAG_CUT, which the engine knows. */
+/* Bits of common/corpus/flags.h, but for CPV_FLAG_CUT, which the engine knows. lang:
+ * "pt", "hi", "pt-BR". */
 unsigned translate_flags(struct cpv_bytes source, struct cpv_bytes target,
                          const char *lang);
 
@@ -82,7 +72,7 @@ struct engine_params {
     int threads;
     int64_t seed;
     /* Above 1: so many translations of each text, best first, as lines of score, tab and
-     * text in `target`; nothing is flagged then but FLAG_CUT. */
+     * text in `target`; nothing is flagged then but CPV_FLAG_CUT. */
     int n_best;
 };
 
@@ -137,7 +127,7 @@ bool imports_find(const imports *m, struct cpv_bytes key, uint64_t index,
 
 struct translate_counts {
     uint64_t sentences, distinct, hits, tokens_in, tokens_out;
-    uint64_t flags[FLAG_COUNT];
+    uint64_t flags[CPV_FLAG_COUNT];
     double seconds;
 };
 

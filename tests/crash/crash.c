@@ -12,12 +12,13 @@
  * The stage's own main is linked in under another name, with the fault table of
  * sys_fault.c, and run in a child: starting a program would take longer than the run.
  *
- * usage: crash-STAGE SCENARIO PROGRAMS IMAGES [SERVER]
+ * usage: crash-STAGE SCENARIO PROGRAMS IMAGES [SERVER [MODEL]]
  *
  * PROGRAMS is the folder of the programs, for what leads up to it; IMAGES one with three
  * small images and a broken one,
- * SERVER the program of the test server. CAPIVARA_CRASH_ONLY=KIND[:K] tries only that,
- * CAPIVARA_CRASH_STRIDE=N every N-th point; CAPIVARA_CRASH_VERBOSE=1 shows every answer.
+ * SERVER the program of the test server, MODEL the folder of a BLIP.
+ * CAPIVARA_CRASH_ONLY=KIND[:K] tries only that, CAPIVARA_CRASH_STRIDE=N every N-th point;
+ * CAPIVARA_CRASH_VERBOSE=1 shows every answer.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,13 +50,16 @@ struct scenario {
     const char *run;       /* the one that faults strike */
     const char *done; /* if this file is there, the clean run is `again`, not `run` */
     const char *again;
-    bool server;
+    bool server, model;
 };
 
 #define FETCH                                                                            \
     "fetch --corpus @corpus --threads 1 --min-free 0 --quiet --image-size 32 "           \
     "--resolver-threads 1 --connections 4 "
-#define SHARD  "shard --corpus @corpus --threads 1 --min-free 0 --quiet --name train "
+#define SHARD "shard --corpus @corpus --threads 1 --min-free 0 --quiet --name train "
+#define CAPTION                                                                          \
+    "caption --corpus @corpus --threads 1 --min-free 0 --quiet --model @model "          \
+    "--max-new-tokens 3 --images 1 --prompt the --prompt a"
 #define FOLDER "--input @images "
 #define LIST   "--input @list --allow-private --retries 0 --per-host-rate 0 "
 
@@ -76,6 +80,7 @@ static const struct scenario SCENARIOS[] = {
      .run = FETCH FOLDER "--refetch all",
      .done = "fetch/00000.r1.json",
      .again = FETCH FOLDER},
+    {.name = "caption", .before = {FETCH FOLDER}, .run = CAPTION, .model = true},
     {.name = "shard", .before = {FETCH FOLDER}, .run = SHARD "--samples-per-shard 2"},
     {.name = "repack",
      .before = {FETCH FOLDER, SHARD, FETCH FOLDER "--image-size 16 --redo"},
@@ -117,7 +122,7 @@ struct counts {
 
 struct test {
     const struct scenario *scenario;
-    const char *programs, *images;
+    const char *programs, *images, *model;
     char scratch[PATH_MAX / 4];
     char corpus[PATH_MAX / 2], start[PATH_MAX / 2], errors[PATH_MAX / 2];
     char list[PATH_MAX / 2], tars[PATH_MAX / 2];
@@ -148,6 +153,7 @@ static char *expand(const struct test *t, char *word, char room[PATH_MAX])
         const char *name, *value;
     } names[] = {{"@corpus", t->corpus},
                  {"@images", t->images},
+                 {"@model", t->model},
                  {"@list", t->list},
                  {"@tars", t->tars}};
 
@@ -503,8 +509,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc >= 4 && i < sizeof SCENARIOS / sizeof *SCENARIOS; i++)
         if (strcmp(argv[1], SCENARIOS[i].name) == 0)
             t.scenario = &SCENARIOS[i];
-    if (!t.scenario || (t.scenario->server && argc < 5)) {
-        fprintf(stderr, "usage: crash-STAGE SCENARIO PROGRAMS IMAGES [SERVER]\n");
+    if (!t.scenario || (t.scenario->server && argc < 5) ||
+        (t.scenario->model && argc < 6)) {
+        fprintf(stderr, "usage: crash-STAGE SCENARIO PROGRAMS IMAGES [SERVER [MODEL]]\n");
         return 2;
     }
     sigemptyset(&child);
@@ -512,6 +519,7 @@ int main(int argc, char **argv)
     (void)sigprocmask(SIG_BLOCK, &child, NULL);
     t.programs = argv[2];
     t.images = argv[3];
+    t.model = argc > 5 ? argv[5] : "";
     t.counts = mmap(NULL, sizeof *t.counts, PROT_READ | PROT_WRITE,
                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (t.counts == MAP_FAILED)

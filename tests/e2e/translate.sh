@@ -342,6 +342,12 @@ awk -F '\t' '$1 == was && $2 > before { exit 1 } { was = $1; before = $2 }' seve
     fail "the best do not come first: $(cat several)"
 run 2 capivara-translate --model "$MODEL" --beams 2 --n-best 3
 has err "need as many beams"
+head -n 2 en.txt | filter --beams 100 --n-best 100 >several
+equal "lines of a hundred" "$(cut -f 1 several | uniq -c | awk '{ print $1 "x" $2 }' | tr '\n' ' ')" \
+    "100x1 100x2 "
+equal "translations that come once" "$(cut -f 1,3 several | sort -u | wc -l)" 200
+run 2 capivara-translate --model "$MODEL" --beams 127
+has err "from 0 to 126"
 
 say "whoever reads has enough"
 for i in $(seq 20); do cat en.txt; done >many

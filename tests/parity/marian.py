@@ -6,6 +6,7 @@
     marian.py sources FOLDER COUNT [CAPTIONS TOKENIZER]    ids on stdout
     marian.py run FOLDER BEAMS NEW < SOURCES               transformers' ids, in f32
     marian.py judge FOLDER BEAMS SOURCES OURS THEIRS -- PROGRAM ...
+    marian.py forced FOLDER SOURCES -- PROGRAM ...         logits after given prefixes
 
 Results are compared line by line. Where two differ, what f64 says about the first place
 where they do decides: if the two tokens (with beams: the two whole results) are closer
@@ -144,6 +145,58 @@ def beam_gap(single, double, source, a, b):
     return 0, abs(exact[0] - exact[1]), 2 * sum(error)
 
 
+FORCED = 1e-5  # of the tensor's largest: docs/numerics.md, "Tolerances"
+
+
+def logits(model, source, target):
+    with torch.no_grad():
+        made = model(input_ids=torch.tensor([source]),
+                     decoder_input_ids=torch.tensor([target])).logits[0]
+    if model.generation_config.renormalize_logits:  # which takes the bad one out
+        made[:, model.config.pad_token_id] = -torch.inf
+    return made.double().numpy()
+
+
+def distance(a, b):
+    """The largest difference, in parts of b's largest magnitude; NaN where either is."""
+    some = b != -np.inf
+    if not np.array_equal(some, a != -np.inf):
+        return np.inf
+    return np.abs(a[some] - b[some]).max() / np.abs(b[some]).max()
+
+
+def forced(folder, source, _, *program):
+    """Each sentence, with the next one's tokens for its translation."""
+    source = read(source)
+    single, double = load(folder), load(folder).double()
+    start, vocab = single.config.decoder_start_token_id, single.config.decoder_vocab_size
+    target = [[start] + x[:-1] for x in source[1:] + source[:1]]
+    lines = [" ".join(map(str, a)) + " / " + " ".join(map(str, b)) + "\n"
+             for a, b in zip(source, target)]
+    worst = np.zeros(3)
+    wrong = 0
+    with subprocess.Popen([*program, "forced"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as peer:
+        for i, (a, b) in enumerate(zip(source, target)):
+            peer.stdin.write(lines[i].encode())
+            peer.stdin.flush()
+            if i == len(source) - 1:
+                peer.stdin.close()
+            raw = peer.stdout.read(4 * len(b) * vocab)
+            ours = np.frombuffer(raw, "<f4").astype("f8").reshape(len(b), vocab)
+            theirs, exact = logits(single, a, b), logits(double, a, b)
+            found = [distance(ours, theirs), distance(ours, exact),
+                     distance(theirs, exact)]
+            if not found[0] <= FORCED:
+                wrong += 1
+                print(f"  sentence {i}: {found[0]:.3g} of the largest logit")
+            worst = np.maximum(worst, found)
+    print(f"logits of {len(source)} sentences, {sum(map(len, target))} positions: within "
+          f"{worst[0]:.2g} of the largest, {FORCED:g} allowed, {wrong} sentences beyond; "
+          f"to f64: ours {worst[1]:.2g}, transformers {worst[2]:.2g}")
+    sys.exit(wrong > 0)
+
+
 def judge(folder, beams, source, ours, theirs, _, *program):
     source, ours, theirs = read(source), read(ours), read(theirs)
     assert len(source) == len(ours) == len(theirs)
@@ -168,5 +221,5 @@ def judge(folder, beams, source, ours, theirs, _, *program):
 
 
 if __name__ == "__main__":
-    {"make": make, "sources": sources, "run": run, "judge": judge}[sys.argv[1]](
-        *sys.argv[2:])
+    {"make": make, "sources": sources, "run": run, "judge": judge, "forced": forced}[
+        sys.argv[1]](*sys.argv[2:])

@@ -1,14 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Marian at full size, with random weights, against transformers in f32: ids, line by line.
+# Marian at full size, with random weights, against transformers in f32: logits after given
+# prefixes, and ids, line by line.
 #
 #     PEER_PYTHON=... tests/parity/marian.sh [SCRATCH]
 #
 # SCRATCH: an empty folder, for up to 1.2 GB; without, a temporary one. SHAPES: base
-# tc-big. GREEDY, BEAM: how many sentences, 1000 each. NEW: tokens at most, 40. CAPTIONS
-# and TOKENIZER: a file of sentences and a folder with MarianTokenizer's files; without,
-# random ids. BUILD: a meson build folder, default build/. Exit status 1: more than 1 in
-# 100 differ, or one does for no reason; 77: no PEER_PYTHON.
+# tc-big. FORCED, GREEDY, BEAM: how many sentences, 100, 1000, 1000; 0: none. NEW: tokens at
+# most, 40. CAPTIONS and TOKENIZER: a file of sentences and a folder with MarianTokenizer's
+# files; without, random ids. BUILD: a meson build folder, default build/. Exit status 1:
+# logits differ by more than 1e-5 of the largest, or more than 1 sentence in 100 does, or one
+# does for no reason; 77: no PEER_PYTHON.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -24,13 +26,23 @@ fi
 ninja -C "$build" tests/parity/marian_ids > /dev/null
 ours=$build/tests/parity/marian_ids
 status=0
+sentences() { # SHAPE COUNT
+    "$python" "$here/marian.py" sources "$tmp/$1" "$2" \
+        ${CAPTIONS:+"$CAPTIONS"} ${TOKENIZER:+"$TOKENIZER"} > "$tmp/in"
+}
 for shape in ${SHAPES:-base tc-big}; do
     [ -e "$tmp/$shape/config.json" ] || "$python" "$here/marian.py" make "$tmp/$shape" "$shape"
+    if [ "${FORCED:-100}" != 0 ]; then
+        sentences "$shape" "${FORCED:-100}"
+        echo "$shape, forced:"
+        "$python" "$here/marian.py" forced "$tmp/$shape" "$tmp/in" -- \
+            "$ours" "$tmp/$shape" f32 || status=1
+    fi
     for beams in 1 4; do
         n=${GREEDY:-1000}
         [ "$beams" = 1 ] || n=${BEAM:-1000}
-        "$python" "$here/marian.py" sources "$tmp/$shape" "$n" \
-            ${CAPTIONS:+"$CAPTIONS"} ${TOKENIZER:+"$TOKENIZER"} > "$tmp/in"
+        [ "$n" != 0 ] || continue
+        sentences "$shape" "$n"
         "$ours" "$tmp/$shape" f32 "$beams" "${NEW:-40}" < "$tmp/in" > "$tmp/ours"
         "$python" "$here/marian.py" run "$tmp/$shape" "$beams" "${NEW:-40}" \
             < "$tmp/in" > "$tmp/theirs"

@@ -5,6 +5,7 @@
  *     marian_ids FOLDER f32|int8 BEAMS NEW     sources on stdin, results on stdout
  *     marian_ids FOLDER f32|int8 logits        lines "SOURCE / TARGET" (start first):
  *                                              f32 logits of what follows, binary
+ *     marian_ids FOLDER f32|int8 forced        the same after each token of TARGET
  *
  * A line is ids with blanks between them, a source with eos at its end; NEW is the most
  * new tokens. Results are in the order of the sources, without start and eos.
@@ -95,7 +96,7 @@ static void translate(const cpv_marian *m, int beams, int most)
     cpv_marian_worker_close(&w);
 }
 
-static void force(const cpv_marian *m)
+static void force(const cpv_marian *m, bool all)
 {
     size_t vocab = (size_t)cpv_marian_config(m)->target_vocab;
     char text[TOKENS * 16];
@@ -103,6 +104,7 @@ static void force(const cpv_marian *m)
     while (fgets(text, sizeof text, stdin)) {
         const char *at = text;
         struct line source = numbers(&at), target;
+        size_t first, count;
         float *logits;
 
         at += strspn(at, " /");
@@ -113,8 +115,10 @@ static void force(const cpv_marian *m)
         must(cpv_marian_logits(m, (struct cpv_sentence){source.ids, source.n},
                                (struct cpv_sentence){target.ids, target.n}, logits,
                                &err));
-        if (fwrite(logits + (size_t)(target.n - 1) * vocab, sizeof *logits, vocab,
-                   stdout) != vocab)
+        first = all ? 0 : (size_t)(target.n - 1) * vocab;
+        count = (size_t)target.n * vocab - first;
+        if (fwrite(logits + first, sizeof *logits, count, stdout) != count ||
+            fflush(stdout)) /* the other side waits for it */
             exit(74);
         free(logits);
         free(source.ids);
@@ -129,7 +133,8 @@ int main(int argc, char **argv)
     cpv_marian *m;
 
     if (argc < 4) {
-        (void)fputs("usage: marian_ids FOLDER f32|int8 BEAMS NEW | logits\n", stderr);
+        (void)fputs("usage: marian_ids FOLDER f32|int8 BEAMS NEW | logits | forced\n",
+                    stderr);
         return 64;
     }
     if (strcmp(argv[2], "int8") == 0)
@@ -137,7 +142,7 @@ int main(int argc, char **argv)
     must(cpv_device_open(&device, &params, &err));
     must(cpv_marian_open(&m, device, argv[1], &err));
     if (argc == 4)
-        force(m);
+        force(m, strcmp(argv[3], "forced") == 0);
     else
         translate(m, (int)strtol(argv[3], NULL, 10), (int)strtol(argv[4], NULL, 10));
     cpv_marian_close(&m);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attention: each head of each sequence is one call of the kernel. */
+/* Attention: each head of each sequence, or of those that look at the same, is one call
+ * of the kernel. */
 #include "common/compute/cpu/cpu.h"
 
 struct job {
@@ -88,6 +89,39 @@ static void no_keys(const struct cpv_op_attention *a, int64_t row, int64_t n, in
     }
 }
 
+/* Do sequences i - 1 and i look at the same keys, so that one call serves both? */
+static bool joined(const struct cpv_op_attention *a, int32_t i)
+{
+    const int32_t *at = a->rows.offset;
+    bool few = at[i + 1] - at[i] < CPV_ATTENTION_FEW;
+
+    return a->kv && a->kv->p.fixed && !a->causal && i > 0 &&
+           a->slots.host[i] == a->slots.host[i - 1] &&
+           few == (at[i] - at[i - 1] < CPV_ATTENTION_FEW);
+}
+
+/* Sequence i, and those that are joined to it. */
+static void one_run(const struct job *job, struct cpv_attention *h, int32_t i, int head,
+                    int64_t first_kv, float *scratch)
+{
+    const struct cpv_op_attention *a = job->a;
+    int64_t row = a->rows.offset[i];
+    int32_t end = i + 1;
+
+    h->few = a->rows.offset[end] - row < CPV_ATTENTION_FEW;
+    while (end < a->rows.count && joined(a, end))
+        end++;
+    h->nq = (size_t)(a->rows.offset[end] - row);
+    if (h->nq && !h->nkv)
+        no_keys(a, row, (int64_t)h->nq, head, (int64_t)h->dh);
+    else if (h->nq)
+        one_head(job, h, row, first_kv, head, scratch);
+}
+
+/*
+ * Items are heads of sequences. Where sequences are joined, heads come first: the keys of
+ * one stay in the cache, and every thread has its share of a single run.
+ */
 static void some_heads(void *arg, int64_t first, int64_t end, int who)
 {
     const struct job *job = arg;
@@ -103,20 +137,19 @@ static void some_heads(void *arg, int64_t first, int64_t end, int who)
                               .tail_stride = (size_t)job->keys.stride,
                               .out_stride = (size_t)a->out.stride,
                               .lse_stride = (size_t)a->lse.stride};
+    bool heads_first = a->kv && a->kv->p.fixed;
     int64_t first_kv = 0, seen = -1;
 
     for (int64_t item = first; item < end; item++) {
-        int32_t i = (int32_t)(item / a->heads);
-        int64_t row = a->rows.offset[i];
+        int32_t i = (int32_t)(heads_first ? item % a->rows.count : item / a->heads);
+        int head = (int)(heads_first ? item / a->rows.count : item % a->heads);
 
+        if (joined(a, i))
+            continue;
         if (seen != i)
             first_kv = find_keys(job, i, rows, &h);
         seen = i;
-        h.nq = (size_t)(a->rows.offset[i + 1] - row);
-        if (h.nq && !h.nkv)
-            no_keys(a, row, (int64_t)h.nq, (int)(item % a->heads), (int64_t)h.dh);
-        else if (h.nq)
-            one_head(job, &h, row, first_kv, (int)(item % a->heads), scratch);
+        one_run(job, &h, i, head, first_kv, scratch);
     }
 }
 

@@ -25,9 +25,6 @@
 extern "C" {
 #endif
 
-/* What top_k may be asked for at most. */
-#define CPV_TOP_K_MAX 64
-
 /*
  * Rows in a block of layernorm_dgain. The caller cuts the rows of a batch into blocks of
  * this many, gives each block partial sums of its own, zeroed, and adds them with `add`
@@ -38,16 +35,22 @@ extern "C" {
 /* A head's width at most. */
 #define CPV_ATTENTION_DH_MAX 256
 
+/* Sequences of fewer queries than these are computed in another order of sums. */
+#define CPV_ATTENTION_FEW 4
+
 /*
- * One head of one sequence: out = softmax(scale q k^T) v. Strides are in floats, from a
- * row to the next; pointers are those of the head. The rows of k and v are first
- * `prefix` ones that follow each other, then those that `tail_rows` names, of a store
- * that has other sequences' rows too: row j >= prefix is tail_k + tail_stride *
+ * One head of one sequence, or of some: out = softmax(scale q k^T) v. Strides are in
+ * floats, from a row to the next; pointers are those of the head. The rows of k and v are
+ * first `prefix` ones that follow each other, then those that `tail_rows` names, of a
+ * store that has other sequences' rows too: row j >= prefix is tail_k + tail_stride *
  * tail_rows[j - prefix]. Either part may be empty, its pointers then NULL.
  */
 struct cpv_attention {
     size_t nq, nkv, dh; /* nkv at most INT32_MAX, dh in 1..CPV_ATTENTION_DH_MAX */
-    bool causal;        /* query i sees rows 0..nkv - nq + i only */
+    /* nq are the queries of several sequences that look at the same, none of them causal:
+     * all with fewer than CPV_ATTENTION_FEW queries (1), or all with more (0). */
+    bool few;
+    bool causal; /* query i sees rows 0..nkv - nq + i only */
     float scale;
     const float *q; /* [nq, dh] */
     size_t q_stride;
@@ -165,7 +168,7 @@ struct cpv_kernels {
      */
     size_t (*arg_max)(const float *in, size_t n);
     /*
-     * The k largest, sorted, k in 1..CPV_TOP_K_MAX; of equals the first come first, and
+     * The k largest, sorted, k in 1..CPV_TOPK_MAX; of equals the first come first, and
      * a NaN is never among them. Gives how many were found, less than k only where fewer
      * are not NaN; what is behind is -Inf at place -1. n below 2^31.
      * lse: NULL, or the log of the sum of exp(in) over the row; NaN if one is.

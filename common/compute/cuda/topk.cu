@@ -2,13 +2,18 @@
 /*
  * The k largest of a row in falling order, and the log of its sum of exponentials: a
  * block a row, which is read twice. Each thread finds the best of its columns; the k-th
- * of these 256 is a threshold that at least k columns reach, and seldom many more. Those
+ * of all these is a threshold that at least k columns reach, and seldom many more. Those
  * are collected in whatever order, and put in order by counting who is better. Should
  * there be more than fit (a row made for that), the row is read once for each of the k.
+ *
+ * Few more they are as long as k is a small part of the threads: 256 of them for k up to
+ * 64 (some 75 are collected of 62,000), 1,024 above (for k = 256 some 300).
  */
 #include "common/compute/cuda/kernel.cuh"
 
-enum { THREADS = 256, WARPS = THREADS / CPV_WARP, ROOM = 1024 };
+enum { FEW = 256, MANY = 1024, ROOM = 1024 };
+
+static_assert(int(CPV_TOPK_MAX) <= int(MANY), "k threads that have a best");
 
 /* How many of n numbers are larger than v. */
 __device__ static int larger(const uint64_t *all, int n, uint64_t v)
@@ -32,7 +37,7 @@ __device__ static void put(cpv_view<int32_t> ids, cpv_view<float> values, const 
 }
 
 /* The best of this thread's columns below a rank. */
-template <class T>
+template <class T, int THREADS>
 __device__ static uint64_t best_below(const T *row, int64_t cols, uint64_t below)
 {
     uint64_t best = 0;
@@ -45,11 +50,12 @@ __device__ static uint64_t best_below(const T *row, int64_t cols, uint64_t below
     return best;
 }
 
-template <class T>
+template <class T, int THREADS>
 static __global__ void __launch_bounds__(THREADS)
     topk_kernel(cpv_view<int32_t> ids, cpv_view<float> values, cpv_view<float> lse,
                 cpv_view<T> x)
 {
+    const int WARPS = THREADS / CPV_WARP;
     CPV_SHARED(uint64_t, firsts, [THREADS]);
     CPV_SHARED(uint64_t, found, [ROOM]);
     CPV_SHARED(uint64_t, each, [WARPS]);
@@ -58,7 +64,7 @@ static __global__ void __launch_bounds__(THREADS)
     CPV_SHARED(int, count, );
     const T *row = x.row(blockIdx.x);
     int k = (int)ids.cols, t = (int)threadIdx.x;
-    uint64_t best = best_below(row, x.cols, UINT64_MAX), top;
+    uint64_t best = best_below<T, THREADS>(row, x.cols, UINT64_MAX), top;
     float most, sum = 0;
 
     firsts[t] = best;
@@ -107,7 +113,7 @@ static __global__ void __launch_bounds__(THREADS)
     top = UINT64_MAX;
     for (int i = 0; i < k; i++) {
         __syncthreads(); /* `each` is free */
-        top = cpv_block_max(best_below(row, x.cols, top), each);
+        top = cpv_block_max(best_below<T, THREADS>(row, x.cols, top), each);
         if (t == 0)
             put(ids, values, row, i, top);
     }
@@ -115,9 +121,16 @@ static __global__ void __launch_bounds__(THREADS)
 
 template <class T> static int launch(cpv_stream s, const struct cpv_op_topk *op)
 {
-    CPV_LAUNCH(topk_kernel<T>, (unsigned)op->x.rows, THREADS, 0, s,
-               cpv_view_of<int32_t>(op->ids), cpv_view_of<float>(op->values),
-               cpv_view_of<float>(op->lse), cpv_view_of<T>(op->x));
+    cpv_view<int32_t> ids = cpv_view_of<int32_t>(op->ids);
+    cpv_view<float> values = cpv_view_of<float>(op->values);
+    cpv_view<float> lse = cpv_view_of<float>(op->lse);
+    cpv_view<T> x = cpv_view_of<T>(op->x);
+    unsigned rows = (unsigned)x.rows;
+
+    if (ids.cols <= FEW / 4)
+        CPV_LAUNCH((topk_kernel<T, FEW>), rows, FEW, 0, s, ids, values, lse, x);
+    else
+        CPV_LAUNCH((topk_kernel<T, MANY>), rows, MANY, 0, s, ids, values, lse, x);
     return cudaGetLastError();
 }
 

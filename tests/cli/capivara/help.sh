@@ -2,7 +2,7 @@
 capivara --help
 capivara help >again
 capivara --help | cmp - again
-for c in run status inspect cat verify export index gc; do
+for c in run status report inspect cat verify export index gc; do
     capivara $c --help >one
     capivara help $c | cmp - one
     head -1 one
@@ -33,7 +33,14 @@ offers '--quick --quiet' capivara verify --qui
 offers 'text' capivara status --format t
 offers 'webdataset' capivara fetch --input-format w
 offers '--samples-per-shard' capivara shard --sam
+offers '--max-new-tokens' capivara caption --max-n
 offers '' capivara cat x
 capivara --version | grep -qx 'capivara [0-9][0-9.]*'
 capivara fetch --help >one
 capivara-fetch --help | cmp - one
+# With a model it is a tool for files, with options of its own.
+capivara-caption --help | grep -q -e '--corpus'
+capivara-caption --model x --help >one
+grep -q -e '--json' one
+! grep -q -e '--corpus' one
+capivara-caption --model x --man | grep -q '^\.TH CAPIVARA-CAPTION 1 '

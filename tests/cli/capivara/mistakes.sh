@@ -60,6 +60,8 @@ done
 # Nobody would ever make it, so "run again" would be no help.
 printf 'corpus: out\ninput: {path: photos}\nshard:\n  one:\n    columns: [fetch, caption]\n' >bad.yaml
 expect 2 "capivara run: error: 'bad.yaml' line 5 column 22: no stage *'caption'*" capivara run bad.yaml
+printf 'corpus: out\ninput: {path: photos}\ntranslate:\n  pt: {model: x, generated: true}\n' >bad.yaml
+expect 2 "capivara run: error: 'bad.yaml' line 4 column 29: no stage *'caption'*" capivara run bad.yaml
 for wrong in 'hash: [sum, crc]' 'language: "a b"' 'language: e' 'language: en-'; do
     printf 'corpus: out\ninput:\n  path: photos\n  %s\n' "$wrong" >bad.yaml
     expect 2 "capivara-fetch: error: 'bad.yaml' line 4 column 3: 'input.${wrong%%:*}': expected a *" \

@@ -3,7 +3,7 @@
 # The driver alone, with stages that only say what they were given.
 mkdir bin photos
 cp "$(command -v capivara)" bin/
-for stage in fetch shard; do
+for stage in fetch caption translate shard; do
     cat >bin/capivara-$stage <<END
 #!/bin/sh
 for a in "\$@"; do [ "\$a" != --print-config=true ] || exit \$(cat $PWD/check-$stage 2>/dev/null || echo 0); done
@@ -18,15 +18,19 @@ cat >c.yaml <<END
 corpus: c
 input: {path: photos}
 fetch: {image_size: 8}
+translate: {pt: {}}
+caption: {beams: 1}
 shard:
   a: {}
   b: {}
 END
 
 # In order, once for each set; options go where they are understood.
-expect 0 '' capivara run c.yaml --threads 3 --set fetch.image_size=9 --set shard.b.shuffle=false --set seed=4 --redo
+expect 0 '' capivara run c.yaml --threads 3 --set fetch.image_size=9 --set caption.beams=2 --set shard.b.shuffle=false --set seed=4 --redo
 cat >expected <<END
 fetch --config=$PWD/c/config.yaml --corpus=$PWD/c --threads=3 --set=fetch.image_size=9 --set=seed=4 --redo=true
+caption --config=$PWD/c/config.yaml --corpus=$PWD/c --threads=3 --set=caption.beams=2 --set=seed=4 --redo=true
+translate --config=$PWD/c/config.yaml --corpus=$PWD/c --lang=pt --threads=3 --set=seed=4 --redo=true
 shard --config=$PWD/c/config.yaml --corpus=$PWD/c --name=a --threads=3 --set=seed=4 --redo=true
 shard --config=$PWD/c/config.yaml --corpus=$PWD/c --name=b --threads=3 --set=shard.b.shuffle=false --set=seed=4 --redo=true
 END
@@ -40,7 +44,7 @@ expect 75 "*'fetch' ended with status 75; run again to go on" capivara run c.yam
 echo 65 >status-shard
 rm called
 expect 65 "*not everything is done*" capivara run c.yaml --keep-going
-[ "$(wc -l <called)" -eq 3 ] || fail 'it did not go on'
+[ "$(wc -l <called)" -eq 5 ] || fail 'it did not go on'
 rm status-shard called
 expect 75 '*' capivara run c.yaml --keep-going
 rm status-fetch

@@ -340,6 +340,48 @@ static void a_fixed_cache_is_looked_at_by_many(void **state)
     end(&w);
 }
 
+static void look_at_one(struct world *w, cpv_rows rows, const int32_t *slot, int count,
+                        const float *q, float *got)
+{
+    cpv_tensor out =
+        cpv_attend(w->c, cpv_put(w->c, rows.total, WIDTH, q), rows, w->kv, 1,
+                   cpv_slots_put(w->c, slot, count), (struct cpv_heads){.count = HEADS});
+    struct cpv_err err = {0};
+
+    if (!cpv_get(w->c, out, got))
+        assert_ok(cpv_compute_sync(w->c, &err));
+}
+
+/* The prompts of an image: next to each other, of any lengths, together or alone. */
+static void company_at_a_slot_changes_no_bit(void **state)
+{
+    static const int32_t length[] = {1, 1, 1, 2, 1, 1, 1, 3, 5,
+                                     4, 0, 9, 4, 1, 1, 6, 1, 1};
+    enum { COUNT = sizeof length / sizeof *length };
+    int32_t slot[COUNT];
+    struct world w;
+    cpv_rows rows;
+    float *q, *got, *alone;
+
+    begin(&w, *state, 0, 107, true);
+    if (!cpv_device_keeps_rows(w.place->device)) {
+        end(&w);
+        return;
+    }
+    extend(&w, (int32_t[]){3, 1}, 2, (int32_t[]){CAPACITY, 7});
+    for (int i = 0; i < COUNT; i++)
+        slot[i] = i == 14 || i == 15 ? 1 : 3;
+    rows = cpv_rows_put(w.c, length, COUNT);
+    q = draw(&w, rows.total), got = draw(&w, rows.total), alone = draw(&w, rows.total);
+    look_at_one(&w, rows, slot, COUNT, q, got);
+    for (int i = 0; i < COUNT; i++)
+        if (length[i])
+            look_at_one(&w, cpv_rows_put(w.c, &length[i], 1), &slot[i], 1,
+                        q + rows.offset[i] * WIDTH, alone + rows.offset[i] * WIDTH);
+    assert_memory_equal(got, alone, (size_t)rows.total * WIDTH * sizeof *got);
+    end(&w);
+}
+
 /* ---- refusals ---- */
 
 static void refused(struct world *w, const char *op, const char *says)
@@ -425,6 +467,7 @@ static int run(const char *device, struct place_dtypes dtypes, int *ran)
         cmocka_unit_test_prestate(a_prefix_is_shared, &p),
         cmocka_unit_test_prestate(slots_swap_at_once, &p),
         cmocka_unit_test_prestate(a_fixed_cache_is_looked_at_by_many, &p),
+        cmocka_unit_test_prestate(company_at_a_slot_changes_no_bit, &p),
         cmocka_unit_test_prestate(overflow_sticks_and_changes_nothing, &p),
         cmocka_unit_test_prestate(wrong_slots_are_named, &p),
     };

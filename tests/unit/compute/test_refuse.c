@@ -171,7 +171,7 @@ static void topk_k(struct room *r)
 
 static void topk_many(struct room *r)
 {
-    (void)cpv_topk(r->c, cpv_put(r->c, 1, 70, (float[70]){0}), 65);
+    (void)cpv_topk(r->c, cpv_put(r->c, 1, 300, (float[300]){0}), CPV_TOPK_MAX + 1);
 }
 
 static void topk_none(struct room *r)
@@ -264,7 +264,7 @@ static const struct mistake {
     {embed_use, "embed", {"ids [2, 1] i32", "'fc' [3, 4]"}},
     {argmax_dtype, "argmax", {"x [2, 1] i32"}},
     {topk_k, "topk", {"x [2, 4]", "5"}},
-    {topk_many, "topk", {"x [1, 70]", "65"}},
+    {topk_many, "topk", {"x [1, 300]", "257", "1 to 256"}},
     {topk_none, "topk", {"x [2, 4]", "0"}},
     {attention_heads, "attention", {"q [2, 4]", "3 heads"}},
     {attention_rows, "attention", {"q [2, 4]", "k [2, 4]", "3"}},

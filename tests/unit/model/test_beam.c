@@ -5,12 +5,13 @@
  * scores are a hash of the prefix.
  */
 #include <math.h>
+#include <stdlib.h>
 
 #include "common/base/rng.h"
 #include "common/model/beam.h"
 #include "tests/unit/base/unit.h"
 
-enum { V = 40, MOST = 12 };
+enum { V = 280, MOST = 12 };
 
 static struct cpv_err err;
 
@@ -19,6 +20,7 @@ struct world {
     uint64_t seed;
     int vocab;
     bool coarse;
+    int often; /* a token that often comes, with scores that are not coarse; 0: none */
 };
 
 struct prefix {
@@ -39,6 +41,8 @@ static void logits_of(const struct world *w, const struct prefix *p, float *logi
     for (int i = 0; i < w->vocab; i++) {
         logits[i] =
             w->coarse ? (float)cpv_rng_below(&r, 4) / 2 : (float)(2 * cpv_rng_normal(&r));
+        if (w->often && i == w->often && !w->coarse)
+            logits[i] += 4;
         sum += exp((double)logits[i]);
     }
     *lse = w->coarse ? 2 : (float)log(sum);
@@ -72,8 +76,9 @@ static void run(cpv_beam *b, const struct cpv_search *s, const struct world *w, 
 {
     int k = cpv_search_wants(s);
     struct prefix now[CPV_BEAMS_MAX] = {{0}}, next[CPV_BEAMS_MAX];
-    int32_t ids[CPV_BEAMS_MAX * V];
-    float values[CPV_BEAMS_MAX * V], lse[CPV_BEAMS_MAX], all[V];
+    static int32_t ids[CPV_BEAMS_MAX * V];
+    static float values[CPV_BEAMS_MAX * V];
+    float lse[CPV_BEAMS_MAX], all[V];
 
     k = k < w->vocab ? k : w->vocab;
     cpv_beam_start(b, most, 0);
@@ -96,22 +101,26 @@ static void run(cpv_beam *b, const struct cpv_search *s, const struct world *w, 
 
 struct scored {
     float score;
-    int beam;
+    int beam, came;
     bool there, ends;
     struct prefix p;
 };
 
+static int by_score(const void *a, const void *b)
+{
+    const struct scored *x = a, *y = b;
+
+    if (x->score != y->score)
+        return x->score > y->score ? -1 : 1;
+    return (x->came > y->came) - (x->came < y->came);
+}
+
 /* Stable: what is there first goes before its equals. */
 static void sort_scored(struct scored *s, int n)
 {
-    for (int i = 1; i < n; i++) {
-        struct scored x = s[i];
-        int at = i;
-
-        for (; at > 0 && x.score > s[at - 1].score; at--)
-            s[at] = s[at - 1];
-        s[at] = x;
-    }
+    for (int i = 0; i < n; i++)
+        s[i].came = i;
+    qsort(s, (size_t)n, sizeof *s, by_score);
 }
 
 static int all_candidates(const struct cpv_search *s, const struct world *w,
@@ -204,42 +213,59 @@ static void expect_equal(const cpv_beam *b, const struct cpv_search *s,
     assert_int_equal(cpv_beam_was_cut(b), want[0].there && want[0].p.n >= most);
 }
 
-static void any_search_is_as_the_plain_one(void **state)
+/* Search number i, of so many beams; the rest is drawn. */
+static void compare(struct cpv_rng *r, int i, int beams)
 {
     static const float penalties[] = {0, 0.6f, 1, 2, -1};
+    struct cpv_search s = {
+        .beams = beams,
+        .length_penalty = penalties[cpv_rng_below(r, 5)],
+        .early_stopping = cpv_rng_below(r, 2),
+        .forced_eos = cpv_rng_below(r, 2) ? 0 : -1,
+        .bad_count = (int)cpv_rng_below(r, 3),
+        .bad = {3, 1},
+    };
+    struct world w = {(uint64_t)i, 0, i % 2 == 1, 0};
+    int most = 1 + (int)cpv_rng_below(r, MOST - 1);
+    static struct scored want[CPV_BEAMS_MAX];
+    cpv_beam *b;
+
+    /* Enough tokens for all beams, and then sometimes just so. */
+    w.vocab = cpv_search_wants(&s) + (int)cpv_rng_below(r, 20);
+    s.eos = cpv_rng_below(r, 2) ? 0 : w.vocab / 2;
+    s.forced_eos = s.forced_eos < 0 ? -1 : s.eos;
+    w.often = beams > 6 ? s.eos : 0; /* where there are many others, eos would be rare */
+    if (s.bad_count && (s.eos == 3 || s.eos == 1))
+        s.bad_count = 0;
+    assert_ok(cpv_beam_open(&b, &s, MOST, &err));
+    for (int again = 0; again < 2; again++) { /* a search leaves nothing behind */
+        w.seed += (uint64_t)again * 100000;
+        run(b, &s, &w, most);
+        plain(&s, &w, most, want);
+        expect_equal(b, &s, want, most);
+    }
+    cpv_beam_close(&b);
+}
+
+static void any_search_is_as_the_plain_one(void **state)
+{
     struct cpv_rng r;
 
     (void)state;
     cpv_rng_init(&r, 1, 2, 3);
-    for (int i = 0; i < 3000; i++) {
-        struct cpv_search s = {
-            .beams = 1 + (int)cpv_rng_below(&r, 6),
-            .length_penalty = penalties[cpv_rng_below(&r, 5)],
-            .early_stopping = cpv_rng_below(&r, 2),
-            .forced_eos = cpv_rng_below(&r, 2) ? 0 : -1,
-            .bad_count = (int)cpv_rng_below(&r, 3),
-            .bad = {3, 1},
-        };
-        struct world w = {(uint64_t)i, 0, i % 2 == 1};
-        int most = 1 + (int)cpv_rng_below(&r, MOST - 1);
-        struct scored want[CPV_BEAMS_MAX];
-        cpv_beam *b;
+    for (int i = 0; i < 3000; i++)
+        compare(&r, i, 1 + (int)cpv_rng_below(&r, 6));
+}
 
-        /* Enough tokens for all beams, and then sometimes just so. */
-        w.vocab = cpv_search_wants(&s) + (int)cpv_rng_below(&r, 20);
-        s.eos = cpv_rng_below(&r, 2) ? 0 : w.vocab / 2;
-        s.forced_eos = s.forced_eos < 0 ? -1 : s.eos;
-        if (s.bad_count && (s.eos == 3 || s.eos == 1))
-            s.bad_count = 0;
-        assert_ok(cpv_beam_open(&b, &s, MOST, &err));
-        for (int again = 0; again < 2; again++) { /* a search leaves nothing behind */
-            w.seed += (uint64_t)again * 100000;
-            run(b, &s, &w, most);
-            plain(&s, &w, most, want);
-            expect_equal(b, &s, want, most);
-        }
-        cpv_beam_close(&b);
-    }
+static void wide_searches_are_as_well(void **state)
+{
+    static const int beams[] = {40, 100, 17, CPV_BEAMS_MAX};
+    struct cpv_rng r;
+
+    (void)state;
+    cpv_rng_init(&r, 4, 5, 6);
+    for (int i = 0; i < 16; i++)
+        compare(&r, i, beams[i / 2 % 4]);
 }
 
 /* ---- all there are ---- */
@@ -266,17 +292,20 @@ static void wide_enough_it_finds_the_best_of_all(void **state)
 {
     (void)state;
     for (int i = 0; i < 300; i++) {
-        struct cpv_search s = {
-            .beams = 12, .length_penalty = (float)(i % 3) / 2, .forced_eos = -1};
-        struct world w = {(uint64_t)i + 7000, 3, false};
+        bool wide = i % 2;
+        struct cpv_search s = {.beams = wide ? 100 : 12,
+                               .length_penalty = (float)(i % 3) / 2,
+                               .forced_eos = -1};
+        struct world w = {(uint64_t)i + 7000, wide ? 5 : 3, false, 0};
+        int most = wide ? 4 : 3;
         double best = -INFINITY;
         const int32_t *tokens;
         cpv_beam *b;
         float score;
 
-        assert_ok(cpv_beam_open(&b, &s, 3, &err));
-        run(b, &s, &w, 3);
-        look(&w, &s, (struct prefix){0}, 0, 3, &best);
+        assert_ok(cpv_beam_open(&b, &s, most, &err));
+        run(b, &s, &w, most);
+        look(&w, &s, (struct prefix){0}, 0, most, &best);
         assert_true(cpv_beam_best(b, 0, &tokens, &score) >= 0);
         assert_true(fabs((double)score - best) <= 1e-5);
         cpv_beam_close(&b);
@@ -406,6 +435,21 @@ static void nan_ends_it(void **state)
     cpv_beam_close(&b);
 }
 
+/* Rows of a step stay at what fills a product, whatever the beams. */
+static void lanes_shrink_with_beams(void **state)
+{
+    struct cpv_search s = {.beams = 1};
+
+    (void)state;
+    assert_int_equal(cpv_search_lanes(&s), 64);
+    for (s.beams = 2; s.beams <= CPV_BEAMS_MAX; s.beams++) {
+        int lanes = cpv_search_lanes(&s);
+
+        assert_true(lanes >= 1 && lanes <= 32 && lanes * s.beams <= 256);
+        assert_true(lanes == 32 || (lanes + 1) * s.beams > 256);
+    }
+}
+
 static void sizes_that_make_no_sense_are_refused(void **state)
 {
     struct cpv_search s = {.beams = 0, .forced_eos = -1};
@@ -427,6 +471,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_search_is_as_the_plain_one),
+        cmocka_unit_test(wide_searches_are_as_well),
+        cmocka_unit_test(lanes_shrink_with_beams),
         cmocka_unit_test(wide_enough_it_finds_the_best_of_all),
         cmocka_unit_test(equal_scores_prefer_the_lower_beam_then_the_lower_token),
         cmocka_unit_test(the_last_position_is_eos_where_it_is_forced),

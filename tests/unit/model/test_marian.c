@@ -398,7 +398,11 @@ static void sentences_that_do_not_fit_are_refused(void **state)
     }
     translate(w, &fits, 1, &g);
     cpv_marian_worker_close(&w);
-    search.beams = 20;
+    search.beams = cpv_marian_config(model)->target_vocab / 2 + 1;
+    assert_int_not_equal(cpv_marian_worker_open(&w, model, &search, &limits, &err), 0);
+    assert_null(w);
+    assert_non_null(strstr(err.text, "vocabulary"));
+    search.beams = CPV_BEAMS_MAX + 1;
     assert_int_not_equal(cpv_marian_worker_open(&w, model, &search, &limits, &err), 0);
     assert_null(w);
     limits.lanes = -1;
@@ -431,12 +435,14 @@ static void a_checkpoint_that_does_not_fit_is_named(void **state)
     } bad[] = {
         {"s/\"d_model\": 32/\"d_model\": 36/",
          {"[97, 32]", "[97, 36]", "model.shared.weight"}},
-        {"s/\"vocab_size\": 97/\"vocab_size\": 98/",
+        {"s/vocab_size\": 97/vocab_size\": 98/",
          {"model.shared.weight", "[97, 32]", "[98, 32]"}},
+        {"s/\"vocab_size\": 97/\"vocab_size\": 98/",
+         {"decoder_vocab_size", "98", "config.json"}},
         {"s/\"encoder_layers\": 2/\"encoder_layers\": 3/", {"layers.2.", "encoder", "m"}},
         {"s/\"decoder_ffn_dim\": 64/\"decoder_ffn_dim\": 60/", {"fc1", "64", "60"}},
         {"s/\"decoder_attention_heads\": 4/\"decoder_attention_heads\": 5/",
-         {"decoder_attention_heads", "divisor", "32"}},
+         {"decoder_attention_heads", "divides", "32"}},
         {"s/swish/softsign/", {"activation_function", "swish, silu", "config.json"}},
         {"s/\"normalize_before\": false/\"normalize_before\": true/",
          {"normalize_before", "false", "config.json"}},

@@ -60,15 +60,15 @@ static void both(void **state)
         memory *m = opened(paths[i], ONE);
 
         knows(m, "a dog", NULL, 0, 0, 0);
-        add(m, "a dog", "um cachorro", FLAG_CUT | FLAG_RATIO, 3, 4);
-        add(m, "nothing", "", FLAG_EMPTY, 2, 1);
-        knows(m, "a dog", "um cachorro", FLAG_CUT | FLAG_RATIO, 3, 4);
-        knows(m, "nothing", "", FLAG_EMPTY, 2, 1);
+        add(m, "a dog", "um cachorro", CPV_FLAG_CUT | CPV_FLAG_RATIO, 3, 4);
+        add(m, "nothing", "", CPV_FLAG_EMPTY, 2, 1);
+        knows(m, "a dog", "um cachorro", CPV_FLAG_CUT | CPV_FLAG_RATIO, 3, 4);
+        knows(m, "nothing", "", CPV_FLAG_EMPTY, 2, 1);
         knows(m, "a dog ", NULL, 0, 0, 0);
         knows(m, "A dog", NULL, 0, 0, 0);
         /* Of two the first stays. */
         add(m, "a dog", "outro", 0, 9, 9);
-        knows(m, "a dog", "um cachorro", FLAG_CUT | FLAG_RATIO, 3, 4);
+        knows(m, "a dog", "um cachorro", CPV_FLAG_CUT | CPV_FLAG_RATIO, 3, 4);
         memory_close(&m);
         assert_null(m);
         memory_close(&m);
@@ -108,11 +108,11 @@ static void persists(void **state)
     memory_close(&m);
     m = opened("kept", ONE);
     knows(m, "a dog", "um cachorro", 0, 3, 4);
-    add(m, "a cat", "um gato", FLAG_LOOP, 5, 6);
+    add(m, "a cat", "um gato", CPV_FLAG_LOOP, 5, 6);
     memory_close(&m);
     m = opened("kept", ONE);
     knows(m, "a dog", "um cachorro", 0, 3, 4);
-    knows(m, "a cat", "um gato", FLAG_LOOP, 5, 6);
+    knows(m, "a cat", "um gato", CPV_FLAG_LOOP, 5, 6);
     memory_close(&m);
     /* Another model's translations are of no use, and gone. */
     m = opened("kept", OTHER);

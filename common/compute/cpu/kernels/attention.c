@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Attention of one head of one sequence. Few queries, as in decoding, read k and v where
- * they lie. Many have k packed, transposed, into panels as wide as a tile of registers,
- * and v likewise; then a few queries at a time make their scores, whole rows of them,
- * turn them into weights, and weigh v.
+ * they lie: packing these costs as much as about CPV_ATTENTION_FEW queries. Many have k
+ * packed, transposed, into panels as wide as a tile of registers, and v likewise; then a
+ * few queries at a time make their scores, whole rows of them, turn them into weights,
+ * and weigh v.
  *
  * Whole rows rather than an online softmax over blocks: the largest score is known
  * before the first exp, nothing is rescaled, and the order of every sum is that of the
@@ -24,8 +25,7 @@ enum {
     NV = 2,
 #endif
     NR = NV * VW,
-    DIRECT_BELOW = 4, /* queries; packing k and v costs as much as about this many */
-    LINE = 16,        /* floats in a cache line */
+    LINE = 16, /* floats in a cache line */
 };
 
 #if defined(__clang__)
@@ -157,10 +157,44 @@ static inline const float *v_row(const struct cpv_attention *a, size_t j)
                : a->tail_v + (size_t)a->tail_rows[j - a->prefix] * a->tail_stride;
 }
 
+/* Four numbers of each of four rows, as columns. */
+static inline void transpose(const float *const row[4], size_t d, float *to, size_t width)
+{
+    vf4 r[4], low[2], high[2], out[4];
+
+    for (int i = 0; i < 4; i++)
+        memcpy(&r[i], row[i] + d, sizeof r[i]);
+    for (int i = 0; i < 2; i++) {
+        low[i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 0, 4, 1, 5);
+        high[i] = __builtin_shufflevector(r[2 * i], r[2 * i + 1], 2, 6, 3, 7);
+    }
+    out[0] = __builtin_shufflevector(low[0], low[1], 0, 1, 4, 5);
+    out[1] = __builtin_shufflevector(low[0], low[1], 2, 3, 6, 7);
+    out[2] = __builtin_shufflevector(high[0], high[1], 0, 1, 4, 5);
+    out[3] = __builtin_shufflevector(high[0], high[1], 2, 3, 6, 7);
+    for (size_t i = 0; i < 4; i++)
+        memcpy(to + i * width, &out[i], sizeof out[i]);
+}
+
 /* Transposed into panels [dh, NR of nkv], zeros in the columns behind nkv. */
 static void pack_k(const struct cpv_attention *a, size_t columns, float *panels)
 {
-    for (size_t j = 0; j < columns; j++) {
+    size_t j = 0;
+
+    for (; a->nkv - j >= 4; j += 4) {
+        const float *row[4] = {k_row(a, j), k_row(a, j + 1), k_row(a, j + 2),
+                               k_row(a, j + 3)};
+        size_t first = j / NR * NR, d = 0;
+        size_t width = columns - first < NR ? columns - first : NR;
+        float *to = panels + first * a->dh + (j - first);
+
+        for (; a->dh - d >= 4; d += 4)
+            transpose(row, d, to + d * width, width);
+        for (; d < a->dh; d++)
+            for (size_t i = 0; i < 4; i++)
+                to[d * width + i] = row[i][d];
+    }
+    for (; j < columns; j++) {
         size_t first = j / NR * NR;
         size_t width = columns - first < NR ? columns - first : NR;
         float *to = panels + first * a->dh + (j - first);
@@ -238,80 +272,134 @@ static inline size_t seen_by(const struct cpv_attention *a, size_t i)
 
 /* --- few queries --- */
 
+/*
+ * Up to FEW of them at a time read each row of k and v once. None of the sums depends on
+ * how many they are.
+ */
+enum { FEW = 4 };
+
+static inline size_t score_row(size_t nkv) /* floats from a query's scores to the next */
+{
+    return round_up(nkv, LINE) + LINE;
+}
+
 /* scores[j] = scale * q k_j; each in one vector along dh, so alike for any j. */
-static void score(const struct cpv_attention *a, const float *q, size_t seen,
-                  float *scores)
+INLINE void score(int nq, const struct cpv_attention *a, const float *q, size_t seen,
+                  float *scores, size_t row)
 {
     size_t j = 0, dh = a->dh;
 
     for (; seen - j >= 4; j += 4) {
         const float *k0 = k_row(a, j), *k1 = k_row(a, j + 1);
         const float *k2 = k_row(a, j + 2), *k3 = k_row(a, j + 3);
-        vf s0 = {0}, s1 = s0, s2 = s0, s3 = s0;
-        vf4 sums;
+        vf s[FEW][4] = {{{0}}};
 
         for (size_t d = 0; d < dh; d += VW) {
-            vf x = v_load_upto(q, d, dh, 0);
+            vf y0 = v_load_upto(k0, d, dh, 0), y1 = v_load_upto(k1, d, dh, 0);
+            vf y2 = v_load_upto(k2, d, dh, 0), y3 = v_load_upto(k3, d, dh, 0);
 
-            s0 = v_fma(x, v_load_upto(k0, d, dh, 0), s0);
-            s1 = v_fma(x, v_load_upto(k1, d, dh, 0), s1);
-            s2 = v_fma(x, v_load_upto(k2, d, dh, 0), s2);
-            s3 = v_fma(x, v_load_upto(k3, d, dh, 0), s3);
+            UNROLL
+            for (int r = 0; r < nq; r++) {
+                vf x = v_load_upto(q + (size_t)r * a->q_stride, d, dh, 0);
+
+                s[r][0] = v_fma(x, y0, s[r][0]);
+                s[r][1] = v_fma(x, y1, s[r][1]);
+                s[r][2] = v_fma(x, y2, s[r][2]);
+                s[r][3] = v_fma(x, y3, s[r][3]);
+            }
         }
-        sums = a->scale * v_sum_each(s0, s1, s2, s3);
-        memcpy(scores + j, &sums, sizeof sums);
+        UNROLL
+        for (int r = 0; r < nq; r++) {
+            vf4 sums = a->scale * v_sum_each(s[r][0], s[r][1], s[r][2], s[r][3]);
+
+            memcpy(scores + (size_t)r * row + j, &sums, sizeof sums);
+        }
     }
     for (; j < seen; j++) {
         const float *k0 = k_row(a, j);
-        vf s0 = {0};
 
-        for (size_t d = 0; d < dh; d += VW)
-            s0 = v_fma(v_load_upto(q, d, dh, 0), v_load_upto(k0, d, dh, 0), s0);
-        scores[j] = a->scale * v_sum(s0);
+        for (int r = 0; r < nq; r++) {
+            const float *x = q + (size_t)r * a->q_stride;
+            vf s0 = {0};
+
+            for (size_t d = 0; d < dh; d += VW)
+                s0 = v_fma(v_load_upto(x, d, dh, 0), v_load_upto(k0, d, dh, 0), s0);
+            scores[(size_t)r * row + j] = a->scale * v_sum(s0);
+        }
     }
 }
 
 /* out[d, nv vectors] = sum of scores[j] v_j / sum; the last vector has `last` lanes. */
-INLINE void gather(int nv, const struct cpv_attention *a, const float *scores,
-                   size_t seen, float sum, size_t d, ptrdiff_t last, float *out)
+INLINE void gather(int nq, int nv, const struct cpv_attention *a, const float *scores,
+                   size_t row, size_t seen, const float *sum, size_t d, ptrdiff_t last,
+                   float *out)
 {
-    vf acc[NV] = {{0}};
+    vf acc[FEW][NV] = {{{0}}};
 
     for (size_t j = 0; j < seen; j++) {
         const float *v = v_row(a, j) + d;
-        vf p = v_set1(scores[j]);
+        vf y[NV];
 
         UNROLL
         for (int c = 0; c < nv - 1; c++)
-            acc[c] = v_fma(p, v_load(v + c * VW), acc[c]);
-        acc[nv - 1] = v_fma(p, v_load_n(v + (nv - 1) * VW, last, 0), acc[nv - 1]);
+            y[c] = v_load(v + c * VW);
+        y[nv - 1] = v_load_n(v + (nv - 1) * VW, last, 0);
+        UNROLL
+        for (int r = 0; r < nq; r++) {
+            vf p = v_set1(scores[(size_t)r * row + j]);
+
+            UNROLL
+            for (int c = 0; c < nv; c++)
+                acc[r][c] = v_fma(p, y[c], acc[r][c]);
+        }
     }
     UNROLL
-    for (int c = 0; c < nv - 1; c++)
-        v_store(out + d + (size_t)c * VW, acc[c] / sum);
-    v_store_n(out + d + (size_t)(nv - 1) * VW, acc[nv - 1] / sum, last);
+    for (int r = 0; r < nq; r++) {
+        float *to = out + (size_t)r * a->out_stride + d;
+
+        UNROLL
+        for (int c = 0; c < nv - 1; c++)
+            v_store(to + (size_t)c * VW, acc[r][c] / sum[r]);
+        v_store_n(to + (size_t)(nv - 1) * VW, acc[r][nv - 1] / sum[r], last);
+    }
+}
+
+/* Queries i to i + nq, which see the same. */
+INLINE void direct_by(int nq, const struct cpv_attention *a, size_t i, float *scores)
+{
+    size_t seen = seen_by(a, i), row = score_row(a->nkv);
+    float *out = a->out + i * a->out_stride, sum[FEW];
+
+    score(nq, a, a->q + i * a->q_stride, seen, scores, row);
+    for (int r = 0; r < nq; r++) {
+        float *lse = a->lse ? a->lse + (i + (size_t)r) * a->lse_stride : NULL;
+
+        sum[r] = weigh(scores + (size_t)r * row, seen, lse);
+    }
+    for (size_t d = 0; d < a->dh;) {
+        size_t left = a->dh - d;
+
+        if (left >= NR) {
+            gather(nq, NV, a, scores, row, seen, sum, d, VW, out);
+            d += NR;
+        } else {
+            gather(nq, 1, a, scores, row, seen, sum, d, left < VW ? (ptrdiff_t)left : VW,
+                   out);
+            d += VW;
+        }
+    }
 }
 
 static void direct(const struct cpv_attention *a, float *scores)
 {
-    for (size_t i = 0; i < a->nq; i++) {
-        size_t seen = seen_by(a, i);
-        float *out = a->out + i * a->out_stride, sum;
+    size_t i = 0;
 
-        score(a, a->q + i * a->q_stride, seen, scores);
-        sum = weigh(scores, seen, a->lse ? a->lse + i * a->lse_stride : NULL);
-        for (size_t d = 0; d < a->dh;) {
-            size_t left = a->dh - d;
-
-            if (left >= NR) {
-                gather(NV, a, scores, seen, sum, d, VW, out);
-                d += NR;
-            } else {
-                gather(1, a, scores, seen, sum, d, left < VW ? (ptrdiff_t)left : VW, out);
-                d += VW;
-            }
-        }
-    }
+    for (; !a->causal && a->nq - i >= FEW; i += FEW)
+        direct_by(FEW, a, i, scores);
+    for (; !a->causal && a->nq - i >= 2; i += 2)
+        direct_by(2, a, i, scores);
+    for (; i < a->nq; i++)
+        direct_by(1, a, i, scores);
 }
 
 /* --- many --- */
@@ -371,7 +459,7 @@ void K(cpv_attention)(const struct cpv_attention *a, float *scratch)
     struct layout l;
 
     scratch = (float *)round_up((uintptr_t)scratch, LINE * sizeof(float));
-    if (a->nq < DIRECT_BELOW) {
+    if (a->few || a->nq < CPV_ATTENTION_FEW) {
         direct(a, scratch);
         return;
     }
@@ -384,5 +472,7 @@ void K(cpv_attention)(const struct cpv_attention *a, float *scratch)
 
 size_t K(cpv_attention_scratch)(size_t nq, size_t nkv, size_t dh)
 {
-    return LINE + (nq < DIRECT_BELOW ? nkv : lay_out(nkv, dh).total);
+    size_t few = FEW * score_row(nkv), many = lay_out(nkv, dh).total;
+
+    return LINE + (nq < CPV_ATTENTION_FEW || few > many ? few : many);
 }

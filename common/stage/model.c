@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/stage/model.h"
+
+#include <string.h>
+
+#include "common/base/file.h"
+#include "common/base/hash.h"
+#include "common/compute/gpu.h"
+#include "common/model/cache.h"
+#include "common/model/files.h"
+
+enum { INDEX_MAX = 64 << 20 }; /* bytes of an index of weights */
+
+static int only_folder(const struct cpv_model_place *at, const char **folder,
+                       struct cpv_err *err)
+{
+    if (at->is_file)
+        return cpv_fail(err, CPV_E_INPUT, "'%s': expected a model's folder", at->path);
+    *folder = at->path;
+    return CPV_OK;
+}
+
+int cpv_stage_model_find(struct cpv_run *run, const char *text, const char *key,
+                         const char **folder, struct cpv_err *err)
+{
+    struct cpv_model_place at;
+    struct cpv_err here = {0};
+    int rc;
+
+    if (!text || !*text)
+        return cpv_fail(err, CPV_E_USAGE, "'%s': which model? A folder, or org/name",
+                        key);
+    rc = cpv_model_find(text, run->base, run->mem, &at, err);
+    if (rc && run->base && !cpv_model_find(text, NULL, run->mem, &at, &here))
+        rc = CPV_OK;
+    return rc ? rc : only_folder(&at, folder, err);
+}
+
+int cpv_model_folder(const char *text, cpv_arena *mem, const char **folder,
+                     struct cpv_err *err)
+{
+    struct cpv_model_place at;
+    int rc = cpv_model_find(text ? text : "", NULL, mem, &at, err);
+
+    return rc ? rc : only_folder(&at, folder, err);
+}
+
+/* "NAME DIGEST\n" of each. */
+static int add_digests(const char *folder, const struct cpv_names *names, cpv_arena *mem,
+                       struct cpv_buf *list, struct cpv_err *err)
+{
+    uint8_t digest[CPV_SHA256_SIZE];
+    char hex[CPV_SHA256_HEX];
+    int rc = CPV_OK;
+
+    for (size_t i = 0; i < names->count && !rc; i++) {
+        char *path = cpv_arena_printf(mem, "%s/%s", folder, names->at[i]);
+
+        rc = path ? cpv_file_sha256(path, digest, err) : cpv_fail_memory(err);
+        if (rc)
+            return rc;
+        cpv_hex(hex, digest, sizeof digest);
+        cpv_buf_printf(list, "%s %s\n", names->at[i], hex);
+    }
+    return list->failed ? cpv_fail_memory(err) : CPV_OK;
+}
+
+/* The files that an index of the weights names: it says nothing of their contents. */
+static int shards_of(const char *folder, const char *index, cpv_arena *mem,
+                     struct cpv_names *out, struct cpv_err *err)
+{
+    struct cpv_buf text = {0};
+    char *path = cpv_arena_printf(mem, "%s/%s", folder, index);
+    int rc = path ? cpv_file_read(path, INDEX_MAX, &text, err) : cpv_fail_memory(err);
+
+    if (!rc)
+        rc = cpv_weights_shards(cpv_buf_view(&text), path, mem, out, err);
+    cpv_buf_release(&text);
+    return rc;
+}
+
+int cpv_stage_model_digest(const char *folder, cpv_arena *mem, const char **hex,
+                           struct cpv_err *err)
+{
+    struct cpv_model_files files;
+    struct cpv_names needed = {0}, shards = {0};
+    struct cpv_buf list = {0};
+    uint8_t digest[CPV_SHA256_SIZE];
+    char text[CPV_SHA256_HEX];
+    int rc = cpv_model_files_look(folder, mem, &files, err);
+
+    if (!rc)
+        rc = cpv_files_choose(&files.names, mem, &needed, err);
+    if (!rc && files.weights.file && files.weights.index)
+        rc = shards_of(folder, files.weights.file, mem, &shards, err);
+    if (!rc)
+        rc = add_digests(folder, &needed, mem, &list, err);
+    if (!rc)
+        rc = add_digests(folder, &shards, mem, &list, err);
+    if (!rc) {
+        cpv_sha256_of(digest, cpv_buf_view(&list));
+        cpv_hex(text, digest, sizeof digest);
+        *hex = cpv_arena_str(mem, cpv_bytes_str(text));
+        rc = *hex ? CPV_OK : cpv_fail_memory(err);
+    }
+    cpv_buf_release(&list);
+    return rc;
+}
+
+const char *cpv_stage_backend(const char *device)
+{
+    if (strncmp(device, "cuda", 4) == 0)
+        return "cuda";
+    return strcmp(device, "auto") == 0 && cpv_gpu_count() > 0 ? "cuda" : "cpu";
+}
