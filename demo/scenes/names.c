@@ -8,12 +8,12 @@
 #include "common/base/size.h"
 
 const struct cpv_look cpv_look_default = {
-    .noise = 5,
-    .blur = 40,
-    .min_radius = 110,
+    .noise = 4,
+    .blur = 30,
+    .min_radius = 130,
     .max_objects = CPV_OBJECTS,
-    .textured = 35,
-    .nested = 25,
+    .textured = 25,
+    .nested = 30,
     .mixed = false,
 };
 

@@ -274,8 +274,8 @@ static bool try_scene(struct cpv_rng *r, struct cpv_scene *s, int n,
 static void choose_size(struct cpv_scene *s, uint64_t seed, const struct cpv_look *look)
 {
     static const uint8_t range_weight[] = {70, 20, 10};
-    static const uint8_t aspect[][2] = {{1, 1}, {1, 1}, {1, 1}, {4, 3}, {4, 3},
-                                        {3, 4}, {3, 4}, {3, 2}, {2, 3}, {16, 9}};
+    static const uint8_t aspect[][2] = {{1, 1}, {1, 1}, {1, 1}, {1, 1}, {5, 4},
+                                        {5, 4}, {4, 5}, {4, 5}, {4, 3}, {3, 4}};
     struct cpv_rng r;
     int range, pick, side;
 
