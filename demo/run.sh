@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The demo: draw scenes (or take a folder of photographs), serve them with a web server
-# that misbehaves here and there, make a corpus of them in four languages, kill it half-way
-# on purpose, resume, verify, and account for every row.
+# that misbehaves here and there, make a corpus of them with ten more captions an image, in four
+# languages, kill it half-way on purpose, resume, verify, account for every row, report.
 #
 #   demo/run.sh [--photos DIR] [--scenes N]         (BUILD: the build folder, build/)
 set -euo pipefail
@@ -133,22 +133,31 @@ fi
 rm -f "$got"
 echo "all $rows rows: samples or failures with a reason, as expected"
 
-say "6. The same captions in four languages"
+say "6. The same captions in four languages: one that came with the image, two of the ten"
 first=$(ls "$corpus"/shards/train/[0-9]*.tar.zst | head -n 1)
+captions() { # captions KEY LANG N of the sample in $sample: its first N
+    sed -n "s/.*\"$1-$2\":\[\([^]]*\)\].*/\1/p" <<<"$sample" | sed 's/","/"\n"/g' |
+        head -n "$3" | sed "s/^\"\(.*\)\"\$/  $2  \1/"
+}
 zstd -dcq "$first" 2>/dev/null | tar xO --wildcards '*.json' 2>/dev/null | tr '\n' ' ' |
-    sed 's/}{/}\n{/g' | head -n 3 | while read -r sample; do
+    sed 's/}{/}\n{/g' | head -n 2 | while read -r sample; do
         for lang in en pt xh hi; do
-            printf '  %s  %s\n' "$lang" "$(sed -n \
-                "s/.*\"captions-$lang\":\[\"\([^\"]*\)\".*/\1/p" <<<"$sample")"
+            captions captions "$lang" 1
+            captions generated-captions "$lang" 2
         done
         echo
     done || true
 
-say "7. Where to look"
+say "7. A page about it"
+"$capivara" report "$corpus" -o "$home/report.html"
+echo "build/demo-run/report.html: open it in a browser"
+
+say "8. Where to look"
 cat <<EOF
   build/demo-run/corpus/fetch/              image parts; plain tools read them:
                                           zstd -dc build/demo-run/corpus/fetch/00000.tar.zst | tar t
   build/demo-run/corpus/fetch/00000.json    the record: what came of each row
+  build/demo-run/corpus/caption/            generated-captions-en, ten an image
   build/demo-run/corpus/translate-pt/       captions-pt, and flags-pt: what looks wrong about each
   build/demo-run/corpus/shards/train/       the packed training set
   build/demo-run/corpus/index.sqlite        the index; delete it, and 'capivara index rebuild' it
