@@ -189,6 +189,7 @@ struct stream {
     int at, waits, later;   /* of every `later` times asked, one has no image yet */
     int fails_at, stops_at; /* by then next fails, or emit says no; -1: never */
     int prompts;
+    uint64_t salt; /* of the numbers that images have */
     struct captions got[IMAGES][PROMPTS];
     int emitted[IMAGES], done;
 };
@@ -207,7 +208,7 @@ static inline int next(void *arg, bool wait, struct cpv_blip_image *out,
         return CPV_BLIP_LATER;
     if (s->at == s->n)
         return 0;
-    out->number = (uint64_t)s->image[s->at] * NUMBER;
+    out->number = (uint64_t)s->image[s->at] * NUMBER + s->salt;
     out->pixels = pixels[s->image[s->at++]];
     return 1;
 }
@@ -235,7 +236,7 @@ static inline int emit(void *arg, uint64_t number, const cpv_beam *const *beam, 
     size_t image = (size_t)(number / NUMBER);
 
     (void)e;
-    assert_true(image < IMAGES && number % NUMBER == 0);
+    assert_true(image < IMAGES && number % NUMBER == s->salt);
     assert_int_equal(n, s->prompts);
     s->emitted[image]++;
     for (int i = 0; i < n; i++)
