@@ -48,7 +48,7 @@ const struct cpv_command *const *cpv_commands(void); /* ends with NULL */
 
 extern const struct cpv_command cpv_command_run, cpv_command_status, cpv_command_inspect,
     cpv_command_cat, cpv_command_verify, cpv_command_export, cpv_command_index,
-    cpv_command_gc, cpv_command_import, cpv_command_models;
+    cpv_command_gc, cpv_command_import, cpv_command_models, cpv_command_report;
 
 /* --help, --man and --completion of `capivara` itself; the last does not look at p. */
 void cpv_driver_answer(const struct cpv_program *p, enum cpv_cli_ask ask,

@@ -7,17 +7,10 @@
 #include "pipeline/command.h"
 #include "pipeline/stages.h"
 
-static const struct cpv_command *const ORDER[] = {&cpv_command_run,
-                                                  &cpv_command_status,
-                                                  &cpv_command_models,
-                                                  &cpv_command_inspect,
-                                                  &cpv_command_cat,
-                                                  &cpv_command_verify,
-                                                  &cpv_command_export,
-                                                  &cpv_command_import,
-                                                  &cpv_command_index,
-                                                  &cpv_command_gc,
-                                                  NULL};
+static const struct cpv_command *const ORDER[] = {
+    &cpv_command_run,     &cpv_command_status, &cpv_command_report, &cpv_command_models,
+    &cpv_command_inspect, &cpv_command_cat,    &cpv_command_verify, &cpv_command_export,
+    &cpv_command_import,  &cpv_command_index,  &cpv_command_gc,     NULL};
 
 const struct cpv_opt cpv_common_options[] = {
     {.name = "verbose",

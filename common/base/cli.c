@@ -337,13 +337,14 @@ static int take_option(const struct cpv_program *p, struct words *w, cpv_arena *
 {
     const char *word = w->argv[w->at], *equals = strchr(word, '=');
     size_t n = equals ? (size_t)(equals - word) : strlen(word);
+    size_t dashes = strncmp(word, "--", 2) == 0 ? 2 : 1;
     struct cpv_cli_assign a = {0};
     bool negated = false;
     int rc;
 
-    if (strncmp(word, "--", 2) != 0)
+    if (dashes == 1 && n != 2) /* one letter, or it is none of ours */
         return unknown(p, word, n, err);
-    a.opt = find_name(p, word + 2, n - 2, &a.group);
+    a.opt = find_name(p, word + dashes, n - dashes, &a.group);
     if (!a.opt && n > 5 && same_name("no-", word + 2, 3)) {
         a.opt = find_name(p, word + 5, n - 5, &a.group);
         negated = true;

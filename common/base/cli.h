@@ -8,7 +8,8 @@
  *     (configuration)   find_key, assign, by whoever reads the file
  *     apply             what the command line said, so that it wins
  *
- * On the command line: `--name value`, `--name=value`; flags `--name`, `--no-name`,
+ * On the command line: `--name value`, `--name=value`; an alias of one letter also with
+ * one dash, `-o value`; flags `--name`, `--no-name`,
  * `--name=true|false`, and `--name True|False` as two words (only these two words are
  * taken). Every name may be spelled with - or with _. `--` ends the options. A list is
  * comma separated or a flow sequence, '["a","b"]'. Built in: --help -h --version --man

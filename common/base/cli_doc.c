@@ -228,7 +228,8 @@ static void man_details(const struct cpv_opt_group *g, const struct cpv_opt *o,
         const char *between = "Also spelled ";
 
         for (; (size = cpv_opt_alias(&alias)); alias += size) {
-            cpv_buf_printf(&line, "%s--%.*s", between, (int)size, alias);
+            cpv_buf_printf(&line, "%s%s%.*s", between, size == 1 ? "-" : "--", (int)size,
+                           alias);
             between = ", ";
         }
         cpv_buf_str(&line, ".\n");

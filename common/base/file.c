@@ -469,6 +469,23 @@ static int publish(cpv_draft *d, bool *existed, bool *ours, struct cpv_err *err)
     return CPV_OK;
 }
 
+/* ours: the temporary name is still there. */
+static int end_draft(cpv_draft *d, bool ours, int rc, struct cpv_err *err)
+{
+    int fd = d->fd;
+
+    if (ours) /* a full disk should get its space back */
+        (void)cpv_sys.unlink(d->tmp_path);
+    if (!rc) {
+        /* NFS and quotas report a failed write here at the latest. */
+        d->fd = -1;
+        if (cpv_sys.close(fd) < 0)
+            rc = cpv_fail_sys(err, errno, "cannot close '%s'", d->final_path);
+    }
+    free_draft(d);
+    return rc;
+}
+
 int cpv_draft_commit(cpv_draft **dp, bool *existed, struct cpv_err *err)
 {
     cpv_draft *d = *dp;
@@ -478,18 +495,26 @@ int cpv_draft_commit(cpv_draft **dp, bool *existed, struct cpv_err *err)
     *dp = NULL;
     if (existed)
         *existed = taken;
-    if (ours) /* a full disk should get its space back */
-        (void)cpv_sys.unlink(d->tmp_path);
-    if (!rc) {
-        /* NFS and quotas report a failed write here at the latest. */
-        int fd = d->fd;
+    return end_draft(d, ours, rc, err);
+}
 
-        d->fd = -1;
-        if (cpv_sys.close(fd) < 0)
-            rc = cpv_fail_sys(err, errno, "cannot close '%s'", d->final_path);
+int cpv_draft_replace(cpv_draft **dp, struct cpv_err *err)
+{
+    cpv_draft *d = *dp;
+    int rc = cpv_draft_check(d, err);
+    bool ours = true;
+
+    *dp = NULL;
+    if (!rc && cpv_sys.fsync(d->fd) < 0)
+        rc = cpv_fail_sys(err, errno, "cannot make '%s' durable", d->tmp_path);
+    if (!rc && cpv_sys.rename(d->tmp_path, d->final_path) < 0)
+        rc = cpv_fail_sys(err, errno, "cannot rename '%s' to '%s'", d->tmp_path,
+                          d->final_path);
+    if (!rc) {
+        ours = false;
+        rc = cpv_folder_sync_of(d->final_path, err);
     }
-    free_draft(d);
-    return rc;
+    return end_draft(d, ours, rc, err);
 }
 
 void cpv_draft_discard(cpv_draft **dp)

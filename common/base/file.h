@@ -118,6 +118,11 @@ CPV_MUST_CHECK int cpv_draft_check(const cpv_draft *d, struct cpv_err *err);
  * CPV_OK: comparing the two is the caller's matter.
  */
 CPV_MUST_CHECK int cpv_draft_commit(cpv_draft **d, bool *existed, struct cpv_err *err);
+/*
+ * The same for files that are made anew each time, such as reports: what has the final
+ * name is replaced, atomically. Guarantee (1) is given up, the others hold.
+ */
+CPV_MUST_CHECK int cpv_draft_replace(cpv_draft **d, struct cpv_err *err);
 void cpv_draft_discard(cpv_draft **d); /* the temporary file goes too; NULL is fine */
 
 #ifdef __cplusplus

@@ -2,7 +2,7 @@
 capivara --help
 capivara help >again
 capivara --help | cmp - again
-for c in run status inspect cat verify export index gc; do
+for c in run status report inspect cat verify export index gc; do
     capivara $c --help >one
     capivara help $c | cmp - one
     head -1 one

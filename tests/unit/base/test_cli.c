@@ -34,7 +34,7 @@ static const struct cpv_opt shared[] = {
 
 static const struct cpv_opt fetch[] = {{.name = "image-size",
                                         .key = "image_size",
-                                        .aliases = "resize_to size",
+                                        .aliases = "resize_to size i",
                                         .kind = CPV_OPT_INT,
                                         .offset = AT(image_size),
                                         .fallback = "256",
@@ -175,7 +175,8 @@ static void names_in_every_spelling(void **state)
 {
     static const char *const lines[] = {
         "--image-size|77", "--image_size|77", "--image-size=77", "--image_size=77",
-        "--resize_to|77",  "--resize-to=77",  "--size=77",       "--size=1|--size=77"};
+        "--resize_to|77",  "--resize-to=77",  "--size=77",       "--size=1|--size=77",
+        "-i|77",           "-i=77",           "--i=77",          "-i|1|-i|77"};
     struct world *w = *state;
 
     for (size_t i = 0; i < CPV_COUNT(lines); i++) {
@@ -294,6 +295,8 @@ static void every_message(void **state)
         {"--no-exfi", "unknown option '--no-exfi', did you mean '--no-exif'?"},
         {"--zzzzzz", "unknown option '--zzzzzz'; --help lists them all"},
         {"-x", "unknown option '-x'; --help lists them all"},
+        {"-size", "unknown option '-size', did you mean '--size'?"},
+        {"-i", "'-i': needs a value: -i PIXELS"},
         {"--no-seed", "unknown option '--no-seed', did you mean '--seed'?"},
         {"--image-size", "'--image-size': needs a value: --image-size PIXELS"},
         {"--image_size|--exif", "'--image_size': needs a value: --image_size PIXELS"},

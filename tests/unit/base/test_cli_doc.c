@@ -9,7 +9,7 @@ static const char *const modes[] = {"no", "border", NULL};
 static const struct cpv_opt opts[] = {
     {.name = "image-size",
      .key = "image_size",
-     .aliases = "size",
+     .aliases = "size s",
      .kind = CPV_OPT_INT,
      .fallback = "256",
      .min = 1,
@@ -118,7 +118,7 @@ static void the_man_page_is_troff(void **state)
         "Takes a whole number from 1 to 999.",
         "Default: 256.",
         "In a configuration: fetch.image_size.",
-        "Also spelled \\-\\-size.",
+        "Also spelled \\-\\-size, \\-s.",
         "\\&.dots \\eand dashes\\-",
         ".B \\-\\-[no\\-]exif",
         ".B fetch.only_key",

@@ -63,6 +63,29 @@ static void a_name_that_exists_wins(void **state)
     assert_false(cpv_file_exists(".taken.tmp"));
 }
 
+static void a_draft_may_replace_what_is_there(void **state)
+{
+    struct cpv_err err;
+    cpv_draft *d;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        write_file("anew", "first");
+        assert_ok(cpv_draft_open(&d, "anew", &err));
+        cpv_draft_write(d, "second", 6);
+        file_is("anew", "first");
+        assert_ok(cpv_draft_replace(&d, &err));
+        assert_null(d);
+        file_is("anew", "second");
+        assert_false(cpv_file_exists(".anew.tmp"));
+    }
+    assert_int_equal(shell("rm anew && mkdir anew"), 0);
+    assert_ok(cpv_draft_open(&d, "anew", &err));
+    assert_int_equal(cpv_draft_replace(&d, &err), CPV_E_IO);
+    assert_null(d);
+    assert_false(cpv_file_exists(".anew.tmp"));
+}
+
 static void a_discarded_draft_leaves_nothing(void **state)
 {
     struct cpv_err err;
@@ -338,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_draft_appears_whole_at_commit),
         cmocka_unit_test(a_name_that_exists_wins),
+        cmocka_unit_test(a_draft_may_replace_what_is_there),
         cmocka_unit_test(a_discarded_draft_leaves_nothing),
         cmocka_unit_test(what_was_left_behind_is_taken_over),
         cmocka_unit_test(a_temporary_name_of_a_committed_file_is_not_emptied),

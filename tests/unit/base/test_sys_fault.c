@@ -178,6 +178,38 @@ static void the_order_of_calls_of_a_draft(void **state)
     }
 }
 
+/* A draft that replaces: the old file or the new one, whichever call fails. */
+static void a_replaced_file_is_old_or_new(void **state)
+{
+    unsigned long k;
+
+    (void)state;
+    start_over();
+    for (k = 1; k < MANY; k++) {
+        struct cpv_err err = {0};
+        cpv_draft *d;
+        int rc;
+
+        cpv_fault_arm(0, CPV_FAULT_NONE, true);
+        assert_ok(cpv_file_replace("f/small", cpv_bytes_str("old"), &err));
+        cpv_fault_arm(k, CPV_FAULT_EIO, true);
+        rc = cpv_draft_open(&d, "f/small", &err);
+        if (!rc) {
+            cpv_draft_write(d, "new", 3);
+            rc = cpv_draft_replace(&d, &err);
+        }
+        if (!cpv_fault_hit())
+            break;
+        cpv_fault_arm(0, CPV_FAULT_NONE, true);
+        assert_true(rc == CPV_OK || rc == CPV_E_IO);
+        assert_true(holds("f/small", "new") || (rc && holds("f/small", "old")));
+    }
+    cpv_fault_arm(0, CPV_FAULT_NONE, true);
+    assert_true(k > 10 && k < MANY);
+    assert_true(holds("f/small", "new"));
+    assert_false(cpv_file_exists("f/.small.tmp"));
+}
+
 static void short_writes_are_continued(void **state)
 {
     struct cpv_err err;
@@ -373,6 +405,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(each_call_fails_with_an_io_error),
         cmocka_unit_test(each_call_fails_with_a_full_disk),
         cmocka_unit_test(the_order_of_calls_of_a_draft),
+        cmocka_unit_test(a_replaced_file_is_old_or_new),
         cmocka_unit_test(short_writes_are_continued),
         cmocka_unit_test(each_allocation_fails),
         cmocka_unit_test(a_kill_at_each_call),
