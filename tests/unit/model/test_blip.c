@@ -1,182 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * BLIP on one device against transformers: test_blip DEVICE [int8]. The models and what
- * is expected of them are tests/golden/blip, made by tests/fixtures/make_blip.py, which
- * says what the lines of expected.txt are.
- */
-#include <math.h>
-
-#include "common/model/blip.h"
-#include "tests/unit/base/unit.h"
-
-enum {
-    IDS = 32,
-    IMAGES = 4,
-    PROMPTS = 9,
-    RESULTS = 8,
-    SEARCHES = 6,
-    FORCED = 4,
-    TEXTS = 20,
-    SIDE = 21, /* of the largest picture */
-    NEW = 12,
-    STREAM = 16 /* pictures of a call */
-};
-
-struct sequence {
-    int32_t id[IDS];
-    int n;
-    float score;
-};
-
-/* What a picture and a prompt give, best first. */
-struct captions {
-    struct sequence out[RESULTS];
-    int outs;
-    bool known;
-};
-
-struct one_search {
-    int beams, target;
-    float penalty;
-    bool early;
-    struct captions c[IMAGES][PROMPTS];
-    struct captions *last;
-};
-
-struct text {
-    bool encode;
-    struct sequence ids;
-    char text[128];
-};
-
-struct expected {
-    struct one_search search[SEARCHES];
-    struct sequence prompt[PROMPTS], forced[FORCED];
-    struct text text[TEXTS];
-    int forced_image[FORCED];
-    int searches, prompts, texts, forces;
-};
-
-static const char *const names[] = {"base", "narrow", "deep", "bin"};
-
-static const char *golden;
-static cpv_device *device;
-static bool int8;
-static struct cpv_err err;
-static struct expected want; /* of the model at hand */
-static cpv_blip *model;
-static float pixels[IMAGES][3 * SIDE * SIDE];
-
-/* ---- what is expected ---- */
-
-static char *numbers(char *at, struct sequence *s)
-{
-    char *end;
-
-    for (s->n = 0;; at = end) {
-        long x = strtol(at, &end, 10);
-
-        if (end == at)
-            return at;
-        assert_true(s->n < IDS);
-        s->id[s->n++] = (int32_t)x;
-    }
-}
-
-static void read_text(char *at, bool encode)
-{
-    struct text *t = &want.text[want.texts++];
-
-    assert_true(want.texts <= TEXTS);
-    t->encode = encode;
-    at = numbers(at, &t->ids);
-    at = strstr(at, "/ ");
-    assert_non_null(at);
-    (void)snprintf(t->text, sizeof t->text, "%s", at + 2);
-    t->text[strcspn(t->text, "\n")] = '\0';
-}
-
-static void read_search(char *at)
-{
-    struct one_search *s = &want.search[want.searches++];
-
-    assert_true(want.searches <= SEARCHES);
-    s->beams = (int)strtol(at, &at, 10);
-    s->penalty = strtof(at, &at);
-    s->early = strtol(at, &at, 10) != 0;
-    s->target = (int)strtol(at, &at, 10);
-}
-
-static void read_line(char *line)
-{
-    struct one_search *s = want.searches ? &want.search[want.searches - 1] : NULL;
-    char *at = line + strcspn(line, " ");
-
-    if (strncmp(line, "encode ", 7) == 0 || strncmp(line, "decode ", 7) == 0) {
-        read_text(at, *line == 'e');
-    } else if (strncmp(line, "prompt ", 7) == 0) {
-        assert_true(want.prompts < PROMPTS);
-        numbers(at, &want.prompt[want.prompts++]);
-    } else if (strncmp(line, "search ", 7) == 0) {
-        read_search(at);
-    } else if (s && strncmp(line, "in ", 3) == 0) {
-        long image = strtol(at, &at, 10), prompt = strtol(at, &at, 10);
-
-        assert_true(image < IMAGES && prompt < want.prompts);
-        s->last = &s->c[image][prompt];
-        s->last->known = true;
-    } else if (s && strncmp(line, "out ", 4) == 0) {
-        assert_true(s->last->outs < RESULTS);
-        s->last->out[s->last->outs].score = strtof(at, &at);
-        numbers(at, &s->last->out[s->last->outs++]);
-    } else {
-        assert_true(strncmp(line, "force ", 6) == 0 && want.forces < FORCED);
-        want.forced_image[want.forces] = (int)strtol(at, &at, 10);
-        at += strspn(at, " /");
-        numbers(at, &want.forced[want.forces++]);
-    }
-}
-
-static FILE *open_golden(const char *name, const char *file)
-{
-    char path[4096];
-    FILE *f;
-
-    (void)snprintf(path, sizeof path, "%s/blip/%s/%s", golden, name, file);
-    f = fopen(path, "rb");
-    if (!f)
-        fail_msg("%s is not there", path);
-    return f;
-}
-
-static void read_images(const char *name)
-{
-    size_t side = (size_t)cpv_blip_config(model)->vision.image;
-    FILE *f = open_golden(name, "images.bin");
-
-    assert_true(side <= SIDE);
-    for (int i = 0; i < IMAGES; i++)
-        for (size_t k = 0; k < 3 * side * side; k++)
-            pixels[i][k] = (float)(fgetc(f) - 128) / 64;
-    assert_int_equal(fgetc(f), EOF);
-    fclose(f);
-}
-
-static void open_model(const char *name)
-{
-    char line[2048], path[4096];
-    FILE *f = open_golden(name, "expected.txt");
-
-    memset(&want, 0, sizeof want);
-    while (fgets(line, sizeof line, f))
-        read_line(line);
-    fclose(f);
-    assert_int_equal(want.searches, SEARCHES);
-    assert_int_equal(want.prompts, PROMPTS);
-    (void)snprintf(path, sizeof path, "%s/blip/%s", golden, name);
-    assert_ok(cpv_blip_open(&model, device, path, &err));
-    read_images(name);
-}
+/* BLIP on one device against transformers, and against itself in other company:
+ * test_blip DEVICE [int8]. */
+#include "tests/unit/model/blip_case.h"
 
 /* ---- states and logits ---- */
 
@@ -261,127 +86,6 @@ static void logits_are_those_of_transformers(void **state)
     }
 }
 
-/* ---- captions ---- */
-
-/* A stream of images, and what comes of it. */
-struct stream {
-    int image[STREAM], n;   /* numbers, in the order in which they come */
-    int at, waits, later;   /* of every `later` times asked, one has no image yet */
-    int fails_at, stops_at; /* by then next fails, or emit says no; -1: never */
-    int prompts;
-    struct captions got[IMAGES][PROMPTS];
-    int emitted[IMAGES], done;
-};
-
-static const uint64_t NUMBER =
-    1000003; /* what an image is called: this times its place */
-
-static int next(void *arg, bool wait, struct cpv_blip_image *out, struct cpv_err *e)
-{
-    struct stream *s = arg;
-
-    if (s->at == s->fails_at)
-        return cpv_fail(e, CPV_E_IO, "the camera is broken");
-    if (!wait && s->later && ++s->waits % s->later == 0)
-        return CPV_BLIP_LATER;
-    if (s->at == s->n)
-        return 0;
-    out->number = (uint64_t)s->image[s->at] * NUMBER;
-    out->pixels = pixels[s->image[s->at++]];
-    return 1;
-}
-
-static void keep(const cpv_beam *beam, struct captions *c)
-{
-    const int32_t *tokens;
-    int n;
-
-    for (c->outs = 0;
-         (n = cpv_beam_best(beam, c->outs, &tokens, &c->out[c->outs].score)) >= 0;
-         c->outs++) {
-        assert_true(n <= IDS && c->outs < RESULTS);
-        c->out[c->outs].n = n;
-        if (n)
-            memcpy(c->out[c->outs].id, tokens, (size_t)n * sizeof *tokens);
-    }
-    c->known = true;
-}
-
-static int emit(void *arg, uint64_t number, const cpv_beam *const *beam, int n,
-                struct cpv_err *e)
-{
-    struct stream *s = arg;
-    size_t image = (size_t)(number / NUMBER);
-
-    (void)e;
-    assert_true(image < IMAGES && number % NUMBER == 0);
-    assert_int_equal(n, s->prompts);
-    s->emitted[image]++;
-    for (int i = 0; i < n; i++)
-        keep(beam[i], &s->got[image][i]);
-    return ++s->done == s->stops_at ? 12345 : 0;
-}
-
-static struct stream stream_of(int n)
-{
-    struct stream s = {.n = n, .fails_at = -1, .stops_at = -1};
-
-    assert_true(n <= STREAM);
-    for (int i = 0; i < n; i++)
-        s.image[i] = i % IMAGES;
-    return s;
-}
-
-static struct cpv_search search_of(const struct one_search *s)
-{
-    struct cpv_search search = cpv_blip_search(model);
-
-    search.beams = s->beams;
-    search.length_penalty = s->penalty;
-    search.early_stopping = s->early;
-    return search;
-}
-
-static cpv_blip_worker *worker(const struct cpv_search *search, int target, int images,
-                               int threads)
-{
-    struct cpv_blip_limits limits = {.images = images,
-                                     .prompts = PROMPTS,
-                                     .prompt = 13,
-                                     .target = target,
-                                     .threads = threads};
-    cpv_blip_worker *w;
-
-    assert_ok(cpv_blip_worker_open(&w, model, search, &limits, &err));
-    assert_true(cpv_blip_worker_bytes(w) > 0);
-    return w;
-}
-
-static struct cpv_prompt prompt_of(const struct sequence *s)
-{
-    return (struct cpv_prompt){s->id, s->n};
-}
-
-static void fill_prompts(struct cpv_prompt *to)
-{
-    for (int i = 0; i < PROMPTS; i++)
-        to[i] = prompt_of(&want.prompt[i]);
-}
-
-static void run_all(cpv_blip_worker *w, struct stream *s)
-{
-    struct cpv_prompt prompt[PROMPTS];
-    int rc;
-
-    fill_prompts(prompt);
-    s->prompts = PROMPTS;
-    rc = cpv_blip_caption(w, prompt, PROMPTS, next, emit, s, &err);
-    if (rc)
-        fail_msg("%d: %s", rc, err.text);
-    assert_int_equal(s->done, s->n);
-    assert_int_equal(s->at, s->n);
-}
-
 static void expect_captions(const char *name, const struct one_search *s, int image,
                             int prompt, const struct captions *got)
 {
@@ -434,25 +138,6 @@ static void captions_are_those_of_transformers(void **state)
     }
     assert_true(compared > 400);
     assert_true(none > 10); /* sep as the first word, or as the only one */
-}
-
-static void expect_same(const struct captions *a, const struct captions *b)
-{
-    assert_true(a->known && b->known);
-    assert_int_equal(a->outs, b->outs);
-    for (int k = 0; k < a->outs; k++) {
-        assert_int_equal(a->out[k].n, b->out[k].n);
-        assert_memory_equal(&a->out[k].score, &b->out[k].score, sizeof(float));
-        assert_memory_equal(a->out[k].id, b->out[k].id,
-                            (size_t)a->out[k].n * sizeof(int32_t));
-    }
-}
-
-static void expect_same_stream(const struct stream *a, const struct stream *b)
-{
-    for (int i = 0; i < IMAGES; i++)
-        for (int k = 0; k < PROMPTS; k++)
-            expect_same(&a->got[i][k], &b->got[i][k]);
 }
 
 /* Each prompt by itself, each image in a worker of its own. */
@@ -529,49 +214,27 @@ static void company_order_waiting_and_threads_change_no_bit(void **state)
     cpv_blip_close(&model);
 }
 
-static void a_call_that_is_stopped_leaves_nothing_behind(void **state)
+static int different(const struct stream *a, const struct stream *b)
 {
-    static struct stream all, cut, again;
-    struct cpv_prompt prompt[PROMPTS];
-    struct cpv_search search;
-    cpv_blip_worker *w;
+    int n = 0;
 
-    (void)state;
-    open_model("base");
-    fill_prompts(prompt);
-    search = search_of(&want.search[1]);
-    w = worker(&search, NEW, 3, 1);
-    all = stream_of(IMAGES);
-    run_all(w, &all);
-    for (int k = 0; k < 10; k++) {
-        bool broken = k >= 5;
+    for (int i = 0; i < IMAGES * PROMPTS; i++) {
+        const struct sequence *x = &a->got[i / PROMPTS][i % PROMPTS].out[0],
+                              *y = &b->got[i / PROMPTS][i % PROMPTS].out[0];
 
-        cut = stream_of(12);
-        cut.prompts = PROMPTS;
-        *(broken ? &cut.fails_at : &cut.stops_at) = broken ? 2 * (k - 5) : 1 + k;
-        assert_int_equal(cpv_blip_caption(w, prompt, PROMPTS, next, emit, &cut, &err),
-                         broken ? CPV_E_IO : 12345);
-        if (broken)
-            assert_string_equal(err.text, "the camera is broken");
-        else
-            assert_int_equal(cut.done, cut.stops_at);
-        again = stream_of(IMAGES);
-        run_all(w, &again);
-        if (cpv_device_keeps_rows(device))
-            expect_same_stream(&all, &again);
+        n += x->n != y->n || memcmp(x->id, y->id, (size_t)x->n * sizeof *x->id) != 0;
     }
-    again = stream_of(0);
-    run_all(w, &again); /* no images at all */
-    cpv_blip_worker_close(&w);
-    cpv_blip_close(&model);
+    return n;
 }
 
+/* Turn 3 has another seed, turn 4 other numbers; and prompts that are alike differ. */
 static void drawn_captions_depend_on_seed_and_number_alone(void **state)
 {
     static struct stream first, s;
+    struct cpv_prompt prompt[PROMPTS];
     struct cpv_search search;
     cpv_blip_worker *w;
-    int other = 0, between = 0;
+    int alike = 0;
 
     (void)state;
     if (!cpv_device_keeps_rows(device))
@@ -579,32 +242,36 @@ static void drawn_captions_depend_on_seed_and_number_alone(void **state)
     open_model("narrow");
     search = cpv_blip_search(model);
     search.sample = (struct cpv_sampling){
-        .on = true, .temperature = 1.5F, .top_p = 0.95F, .top_k = 40, .seed = 7};
-    for (int k = 0; k < 4; k++) {
-        search.sample.seed = k < 3 ? 7 : 8;
+        .on = true, .temperature = 1.5F, .top_p = 0.95F, .top_k = 40};
+    for (int k = 0; k < 5; k++) {
+        search.sample.seed = k == 3 ? 8 : 7;
         w = worker(&search, NEW, 1 + 2 * k, 1 + k % 2);
-        s = stream_of(4 * (1 + k));
+        s = stream_of(k < 4 ? 4 * (1 + k) : IMAGES);
         s.later = k;
+        s.salt = k == 4;
         for (int i = 0; i < s.n; i++)
             s.image[i] = (s.n - i + k) % IMAGES;
         run_all(w, &s);
-        cpv_blip_worker_close(&w);
         if (k == 0)
             first = s;
         else if (k < 3)
             expect_same_stream(&first, &s);
-        for (int i = 0; i < IMAGES * PROMPTS && k == 3; i++) {
-            const struct sequence *a = &first.got[i / PROMPTS][i % PROMPTS].out[0],
-                                  *b = &s.got[i / PROMPTS][i % PROMPTS].out[0];
-
-            other += a->n != b->n || memcmp(a->id, b->id, (size_t)a->n * 4) != 0;
-        }
+        else
+            assert_true(different(&first, &s) > IMAGES * PROMPTS / 2);
+        cpv_blip_worker_close(&w);
     }
-    for (int i = 1; i < IMAGES; i++)
-        between += memcmp(&first.got[0][0].out[0], &first.got[i][0].out[0],
-                          sizeof first.got[0][0].out[0]) != 0;
-    assert_true(other > IMAGES * PROMPTS / 2);
-    assert_true(between > 0);
+    w = worker(&search, NEW, 1, 1);
+    s = stream_of(1);
+    s.prompts = PROMPTS;
+    for (int i = 0; i < PROMPTS; i++)
+        prompt[i] = prompt_of(&want.prompt[2]);
+    assert_ok(cpv_blip_caption(w, prompt, PROMPTS, next, emit, &s, &err));
+    for (int i = 1; i < PROMPTS; i++)
+        alike += s.got[0][i].out[0].n == s.got[0][0].out[0].n &&
+                 memcmp(s.got[0][i].out[0].id, s.got[0][0].out[0].id,
+                        (size_t)s.got[0][0].out[0].n * sizeof(int32_t)) == 0;
+    assert_true(alike < PROMPTS / 2);
+    cpv_blip_worker_close(&w);
     cpv_blip_close(&model);
 }
 
@@ -643,252 +310,6 @@ static void prompts_and_captions_are_those_of_the_tokenizer(void **state)
     cpv_blip_close(&model);
 }
 
-/* ---- limits ---- */
-
-static void what_does_not_fit_is_refused(void **state)
-{
-    struct cpv_blip_limits limits = {.prompts = 2, .prompt = 4, .target = 3};
-    int32_t ids[] = {3, 5, 6, 7, 8}, strange[] = {3, 9999}, below[] = {-1};
-    struct cpv_prompt good = {ids, 4};
-    struct cpv_prompt bad[] = {{ids, 5}, {ids, 0}, {strange, 2}, {below, 1}};
-    struct cpv_prompt many[] = {good, good, good};
-    struct cpv_search search;
-    cpv_blip_worker *w;
-
-    (void)state;
-    open_model("base");
-    search = cpv_blip_search(model);
-    assert_ok(cpv_blip_worker_open(&w, model, &search, &limits, &err));
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct cpv_prompt two[] = {good, bad[i]};
-        struct stream s = stream_of(2);
-
-        s.prompts = 2;
-        assert_int_equal(cpv_blip_caption(w, two, 2, next, emit, &s, &err), CPV_E_BUG);
-        assert_non_null(strstr(err.text, "prompt 1"));
-        assert_int_equal(s.at, 0);
-    }
-    for (int n = 0; n <= 3; n += 3) {
-        struct stream s = stream_of(2);
-
-        assert_int_equal(cpv_blip_caption(w, many, n, next, emit, &s, &err), CPV_E_BUG);
-        assert_non_null(strstr(err.text, "prompts, expected 1 to 2"));
-    }
-    for (int n = 1; n <= 2; n++) {
-        struct stream s = stream_of(2);
-
-        s.prompts = n;
-        assert_ok(cpv_blip_caption(w, many, n, next, emit, &s, &err));
-        assert_int_equal(s.done, 2);
-    }
-    cpv_blip_worker_close(&w);
-    limits.prompt = 13;
-    limits.target = 12; /* 24 positions: the last new token has none */
-    assert_ok(cpv_blip_worker_open(&w, model, &search, &limits, &err));
-    cpv_blip_worker_close(&w);
-    limits.target = 13;
-    assert_int_equal(cpv_blip_worker_open(&w, model, &search, &limits, &err),
-                     CPV_E_USAGE);
-    assert_non_null(strstr(err.text, "24"));
-    assert_null(w);
-    limits.target = -1;
-    assert_int_equal(cpv_blip_worker_open(&w, model, &search, &limits, &err),
-                     CPV_E_USAGE);
-    limits.target = 3;
-    search.beams = CPV_BEAMS_MAX + 1;
-    assert_int_not_equal(cpv_blip_worker_open(&w, model, &search, &limits, &err), 0);
-    assert_null(w);
-    cpv_blip_close(&model);
-}
-
-/* As many and as long sequences as a worker was made for, and short ones. */
-static void a_worker_has_the_memory_that_it_needs(void **state)
-{
-    static const struct cpv_blip_limits limits[] = {
-        {.images = 1, .prompts = 1, .prompt = 1, .target = 1},
-        {.images = 1, .prompts = 1, .prompt = 24, .target = 1},
-        {.images = 1, .prompts = 1, .prompt = 1, .target = 24},
-        {.images = 2, .prompts = 10, .prompt = 12, .target = 13},
-        {.images = 40, .prompts = 1, .prompt = 2, .target = 2},
-        {.images = 1, .prompts = 200, .prompt = 20, .target = 5},
-        {.images = 7, .prompts = 3, .prompt = 23, .target = 2, .threads = 2},
-        {.images = 16, .prompts = 10, .prompt = 7, .target = 6, .threads = 3},
-    };
-    static struct cpv_prompt prompt[200];
-    int32_t ids[24];
-
-    (void)state;
-    for (int i = 0; i < 24; i++)
-        ids[i] = 5 + i;
-    for (size_t i = 0; i < 2 * sizeof limits / sizeof *limits; i++) {
-        const struct cpv_blip_limits *l = &limits[i / 2];
-
-        open_model(i % 2 ? "deep" : "narrow");
-        for (int beams = 1; beams < 6; beams += 4) {
-            struct cpv_search search = cpv_blip_search(model);
-            cpv_blip_worker *w;
-
-            search.beams = beams;
-            search.eos = beams == 1 ? 0 : search.eos; /* hardly ever */
-            assert_ok(cpv_blip_worker_open(&w, model, &search, l, &err));
-            for (int kind = 0; kind < 3; kind++) {
-                struct stream s = stream_of(l->images + 3 > 16 ? 16 : l->images + 3);
-
-                s.prompts = l->prompts;
-                for (int k = 0; k < l->prompts; k++) {
-                    int n = kind == 0 ? l->prompt : kind == 1 ? 1 : 1 + k % l->prompt;
-
-                    prompt[k] = (struct cpv_prompt){ids, n};
-                }
-                if (l->prompts > PROMPTS)
-                    s.prompts = PROMPTS; /* what emit has room for */
-                assert_ok(cpv_blip_caption(w, prompt, s.prompts, next, emit, &s, &err));
-                assert_int_equal(s.done, s.n);
-            }
-            cpv_blip_worker_close(&w);
-        }
-        cpv_blip_close(&model);
-    }
-}
-
-/* A picture of nonsense ends like any other, and harms none beside it. */
-static void a_picture_of_nan_harms_only_itself(void **state)
-{
-    static struct stream good, s;
-    struct cpv_search search;
-    cpv_blip_worker *w;
-
-    (void)state;
-    if (!cpv_device_keeps_rows(device))
-        skip();
-    open_model("base");
-    for (int k = 0; k < 2; k++) {
-        static const float nonsense[] = {NAN, INFINITY, -INFINITY, 3e38F};
-
-        search = search_of(&want.search[k]);
-        w = worker(&search, NEW, 3, 1);
-        good = stream_of(IMAGES);
-        run_all(w, &good);
-        for (size_t n = 0; n < sizeof nonsense / sizeof *nonsense; n++) {
-            for (int i = 0; i < 3 * 12 * 12; i++)
-                pixels[1][i] = nonsense[n];
-            s = stream_of(IMAGES);
-            run_all(w, &s);
-            for (int i = 0; i < IMAGES * PROMPTS; i++)
-                if (i / PROMPTS != 1)
-                    expect_same(&good.got[i / PROMPTS][i % PROMPTS],
-                                &s.got[i / PROMPTS][i % PROMPTS]);
-        }
-        read_images("base");
-        s = stream_of(IMAGES);
-        run_all(w, &s);
-        expect_same_stream(&good, &s);
-        cpv_blip_worker_close(&w);
-    }
-    cpv_blip_close(&model);
-}
-
-/* ---- folders of our own making ---- */
-
-/* `name` with one of its files changed by sed, in the scratch folder. */
-static void altered(const char *name, const char *file, const char *sed)
-{
-    char command[9000];
-
-    (void)snprintf(command, sizeof command,
-                   "rm -rf m && mkdir m && for f in '%s/blip/%s'/*; do ln -s \"$f\" m/; "
-                   "done && rm m/%s && sed '%s' '%s/blip/%s/%s' >m/%s",
-                   golden, name, file, sed, golden, name, file, file);
-    assert_int_equal(shell(command), 0);
-}
-
-static void a_folder_that_does_not_fit_is_named(void **state)
-{
-    static const struct {
-        const char *model, *file, *sed, *says[3];
-    } bad[] = {
-        {"base",
-         "config.json",
-         "s/\"hidden_size\": 24/\"hidden_size\": 27/",
-         {"word_embeddings", "[55, 24]", "1485"}},
-        {"base",
-         "config.json",
-         "s/\"hidden_size\": 20/\"hidden_size\": 24/",
-         {"patch_embedding", "[20, 3, 4, 4]", "1152"}},
-        {"base",
-         "config.json",
-         "s/\"num_hidden_layers\": 2/\"num_hidden_layers\": 3/",
-         {"layers.2.", "vision_model", "m"}},
-        {"base",
-         "config.json",
-         "s/\"vocab_size\": [0-9]*/\"vocab_size\": 90/",
-         {"word_embeddings", "[55, 24]", "2160"}},
-        {"base",
-         "config.json",
-         "s/\"num_attention_heads\": 3/\"num_attention_heads\": 5/",
-         {"num_attention_heads", "24", "config.json"}},
-        {"base",
-         "config.json",
-         "s/\"num_attention_heads\": 4/\"num_attention_heads\": 3/",
-         {"num_attention_heads", "20", "vision_config"}},
-        {"base",
-         "config.json",
-         "s/\"patch_size\": 4/\"patch_size\": 5/",
-         {"image_size", "patch_size", "5"}},
-        {"base",
-         "config.json",
-         "s/\"image_size\": 12/\"image_size\": 16/",
-         {"size", "16", "12"}},
-        {"base",
-         "config.json",
-         "s/\"bos_token_id\": [0-9]*/\"bos_token_id\": 400/",
-         {"text_config.bos_token_id", "vocabulary", "config.json"}},
-        {"base",
-         "config.json",
-         "s/\"sep_token_id\": 3/\"sep_token_id\": -1/",
-         {"text_config.sep_token_id", "config.json", "m"}},
-        {"base",
-         "config.json",
-         "s/\"hidden_size\": 24/\"hidden_size\": 24, \"hidden_act\": \"mish\"/",
-         {"hidden_act", "gelu", "config.json"}},
-        {"base",
-         "preprocessor_config.json",
-         "s/\"height\": 12/\"height\": 13/",
-         {"preprocessor_config.json", "13", "size"}},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        altered(bad[i].model, bad[i].file, bad[i].sed);
-        assert_int_equal(cpv_blip_open(&model, device, "m", &err), CPV_E_INPUT);
-        assert_null(model);
-        for (int k = 0; k < 3; k++)
-            if (!strstr(err.text, bad[i].says[k]))
-                fail_msg("%s: '%s' is not in: %s", bad[i].sed, bad[i].says[k], err.text);
-        err = (struct cpv_err){0};
-    }
-}
-
-static void a_folder_that_lacks_a_file_is_named(void **state)
-{
-    static const char *const files[] = {"config.json", "model.safetensors", "vocab.txt"};
-    char command[256];
-
-    (void)state;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-        altered("base", "config.json", "");
-        (void)snprintf(command, sizeof command, "rm m/%s", files[i]);
-        assert_int_equal(shell(command), 0);
-        assert_int_not_equal(cpv_blip_open(&model, device, "m", &err), 0);
-        assert_null(model);
-        if (!strstr(err.text, i == 1 ? "m" : files[i]))
-            fail_msg("%s: %s", files[i], err.text);
-        err = (struct cpv_err){0};
-    }
-    assert_int_not_equal(cpv_blip_open(&model, device, "nowhere", &err), 0);
-    assert_non_null(strstr(err.text, "nowhere"));
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -897,31 +318,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(captions_are_those_of_transformers),
         cmocka_unit_test(one_look_for_all_prompts_gives_what_one_look_each_does),
         cmocka_unit_test(company_order_waiting_and_threads_change_no_bit),
-        cmocka_unit_test(a_call_that_is_stopped_leaves_nothing_behind),
         cmocka_unit_test(drawn_captions_depend_on_seed_and_number_alone),
         cmocka_unit_test(prompts_and_captions_are_those_of_the_tokenizer),
-        cmocka_unit_test(what_does_not_fit_is_refused),
-        cmocka_unit_test(a_worker_has_the_memory_that_it_needs),
-        cmocka_unit_test(a_picture_of_nan_harms_only_itself),
-        cmocka_unit_test(a_folder_that_does_not_fit_is_named),
-        cmocka_unit_test(a_folder_that_lacks_a_file_is_named),
     };
-    struct cpv_device_params params = {.name = argc > 1 ? argv[1] : "cpu"};
-    int rc;
 
-    golden = getenv("CAPIVARA_TEST_GOLDEN");
-    if (!golden)
-        golden = "tests/golden";
-    int8 = argc > 2 && strcmp(argv[2], "int8") == 0;
-    params.weights = int8 ? CPV_I8 : CPV_F32;
-    rc = cpv_device_open(&device, &params, &err);
-    if (rc == CPV_E_ABSENT)
-        return 77;
-    if (rc) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-    rc = cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
-    cpv_device_close(&device);
-    return rc;
+    return run_on_device(argc, argv, tests, sizeof tests / sizeof *tests);
 }
