@@ -325,7 +325,8 @@ def save(model, words, folder):
     write_json(folder, "tokenizer_config.json", {
         "tokenizer_class": "BertTokenizer", "processor_class": "BlipProcessor",
         "do_lower_case": True, "model_max_length": POSITIONS, "pad_token": "[PAD]",
-        "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"})
+        "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
+        "mask_token": "[UNK]"})  # unused; what the file lacks would be given the id that begins
     with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8") as out:
         out.writelines(word + "\n" for word in words.lines)
 
