@@ -326,7 +326,7 @@ def save(model, words, folder):
         "tokenizer_class": "BertTokenizer", "processor_class": "BlipProcessor",
         "do_lower_case": True, "model_max_length": POSITIONS, "pad_token": "[PAD]",
         "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]",
-        "mask_token": "[UNK]"})  # nothing is ever masked
+        "mask_token": "[UNK]"})  # unused; what the file lacks would be given the id that begins
     with open(os.path.join(folder, "vocab.txt"), "w", encoding="utf-8") as out:
         out.writelines(word + "\n" for word in words.lines)
 
