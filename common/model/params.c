@@ -126,6 +126,26 @@ const struct cpv_ckpt_tensor *cpv_params_tensor(cpv_params *p, uint64_t elements
     return p->err.code ? NULL : t;
 }
 
+/* [rows, cols], the rows in one dimension or in several. */
+static const struct cpv_ckpt_tensor *need_rows(cpv_params *p, const char *name,
+                                               int64_t rows, int64_t cols)
+{
+    const struct cpv_ckpt_tensor *t;
+    char shape[80];
+
+    if (p->err.code)
+        return NULL;
+    t = cpv_checkpoint_find(p->checkpoint, name);
+    if (!t)
+        cpv_params_fail(p, CPV_E_INPUT, "no tensor '%s'", name);
+    else if (!t->rank || t->dim[t->rank - 1] != (uint64_t)cols ||
+             t->elements != (uint64_t)rows * (uint64_t)cols)
+        cpv_params_fail(p, CPV_E_INPUT, "tensor '%s' is %s, expected [%lld, %lld]", name,
+                        cpv_ckpt_shape(shape, sizeof shape, t->rank, t->dim),
+                        (long long)rows, (long long)cols);
+    return p->err.code ? NULL : t;
+}
+
 const struct cpv_ckpt_tensor *cpv_params_matrix(cpv_params *p, int64_t rows, int64_t cols,
                                                 const char *fmt, ...)
 {
@@ -340,8 +360,7 @@ const cpv_weight *cpv_params_table(cpv_params *p, int64_t rows, int64_t cols,
                                    const char *fmt, ...)
 {
     FORMAT(name, fmt);
-    const struct cpv_ckpt_tensor *t =
-        cpv_params_tensor(p, (uint64_t)rows * (uint64_t)cols, "%s", name);
+    const struct cpv_ckpt_tensor *t = need_rows(p, name, rows, cols);
     struct cpv_weight_params w = {
         .name = name,
         .out = rows,
@@ -349,8 +368,5 @@ const cpv_weight *cpv_params_table(cpv_params *p, int64_t rows, int64_t cols,
         .use = CPV_USE_TABLE,
         .matrix = {.rows = cpv_params_rows, .arg = (void *)(uintptr_t)t}};
 
-    if (t && t->dim[t->rank - 1] != (uint64_t)cols)
-        cpv_params_fail(p, CPV_E_INPUT, "tensor '%s': expected %lld columns", name,
-                        (long long)cols);
-    return p->err.code ? NULL : cpv_params_make(p, &w, &t, 1);
+    return t ? cpv_params_make(p, &w, &t, 1) : NULL;
 }
