@@ -146,6 +146,21 @@ static const struct cpv_ckpt_tensor *need_rows(cpv_params *p, const char *name,
     return p->err.code ? NULL : t;
 }
 
+static const struct cpv_ckpt_tensor *need_patches(cpv_params *p, const char *name,
+                                                  int64_t out, int64_t channels,
+                                                  int64_t patch)
+{
+    uint64_t dim[] = {(uint64_t)out, (uint64_t)channels, (uint64_t)patch,
+                      (uint64_t)patch};
+    const struct cpv_ckpt_tensor *t = NULL;
+    char whole[NAME_MAX_BYTES + 16];
+
+    if (p->err.code)
+        return NULL;
+    snprintf(whole, sizeof whole, "%s.weight", name);
+    return cpv_checkpoint_need(p->checkpoint, whole, 4, dim, &t, &p->err) ? NULL : t;
+}
+
 const struct cpv_ckpt_tensor *cpv_params_matrix(cpv_params *p, int64_t rows, int64_t cols,
                                                 const char *fmt, ...)
 {
@@ -319,8 +334,7 @@ const cpv_weight *cpv_params_patches(cpv_params *p, int64_t out, int64_t channel
 {
     FORMAT(name, fmt);
     int64_t each = channels * patch * patch;
-    const struct cpv_ckpt_tensor *t =
-        cpv_params_tensor(p, (uint64_t)(out * each), "%s.weight", name);
+    const struct cpv_ckpt_tensor *t = need_patches(p, name, out, channels, patch);
     const struct cpv_ckpt_tensor *bias = need(p, name, ".bias", 1, out, 1);
     const struct cpv_ckpt_tensor *from[] = {t, bias};
     struct cpv_weight_params w = {
@@ -331,11 +345,6 @@ const cpv_weight *cpv_params_patches(cpv_params *p, int64_t out, int64_t channel
         .matrix = {.rows = slices, .arg = (void *)(uintptr_t)t},
         .bias = {.rows = cpv_params_vector, .arg = (void *)(uintptr_t)bias}};
 
-    if (t && (t->rank != 4 || t->dim[0] != (uint64_t)out ||
-              t->dim[1] != (uint64_t)channels || t->dim[2] != (uint64_t)patch))
-        cpv_params_fail(
-            p, CPV_E_INPUT, "tensor '%s.weight': expected [%lld, %lld, %lld, %lld]", name,
-            (long long)out, (long long)channels, (long long)patch, (long long)patch);
     return p->err.code ? NULL : cpv_params_make(p, &w, from, 2);
 }
 
