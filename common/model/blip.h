@@ -68,7 +68,7 @@ CPV_MUST_CHECK int cpv_blip_text(const cpv_blip *m, const int32_t *prompt, int p
                                  struct cpv_err *err);
 
 struct cpv_blip_limits {
-    int images;  /* in work at a time; 0: 8 */
+    int images;  /* in work at a time; 0: 4 */
     int prompts; /* of an image, at most; 0: 10 */
     int prompt;  /* tokens of the longest prompt, bos included; 0: 32 */
     int target;  /* new tokens at most; 0: 50 */

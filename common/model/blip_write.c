@@ -7,7 +7,7 @@
 #include "common/model/blip_impl.h"
 #include "common/model/generate.h"
 
-enum { IMAGES = 8, PROMPTS = 10, PROMPT = 32, TARGET = 50 };
+enum { IMAGES = 4, PROMPTS = 10, PROMPT = 32, TARGET = 50 };
 
 struct cpv_blip_worker {
     const cpv_blip *m;

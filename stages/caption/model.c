@@ -9,7 +9,9 @@
 #include "common/text/wordpiece.h"
 #include "stages/caption/caption.h"
 
-enum { IMAGES = 8 }; /* that a worker has in work, by default */
+/* That a worker has in work, by default. Keys and values are 85 MB an image of BLIP base;
+ * products of 40 rows are about as fast on a processor as those of 80. */
+enum { IMAGES = 4, IMAGES_GPU = 32 };
 
 struct caption_model {
     struct engine_params p;
@@ -146,7 +148,9 @@ bool model_is_cpu(const caption_model *m)
 
 int model_images(const caption_model *m)
 {
-    return m->p.set->images ? (int)m->p.set->images : IMAGES;
+    if (m->p.set->images)
+        return (int)m->p.set->images;
+    return model_is_cpu(m) ? IMAGES : IMAGES_GPU;
 }
 
 /* ---- pictures ---- */
