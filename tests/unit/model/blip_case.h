@@ -334,6 +334,8 @@ static inline int run_on_device(int argc, char **argv, const struct CMUnitTest *
     if (!golden)
         golden = "tests/golden";
     int8 = argc > 2 && strcmp(argv[2], "int8") == 0;
+    if (argc > 2 && !int8)
+        cmocka_set_test_filter(argv[2]); /* tests/emu */
     params.weights = int8 ? CPV_I8 : CPV_F32;
     rc = cpv_device_open(&device, &params, &err);
     if (rc == CPV_E_ABSENT)
