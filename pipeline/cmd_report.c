@@ -51,44 +51,19 @@ static const struct cpv_opt OPTIONS[] = {
 
 /* ---- which parts ---- */
 
-static bool number_of(const char **s, uint32_t *out)
-{
-    const char *start = *s;
-    uint64_t v = 0;
-
-    for (; **s >= '0' && **s <= '9' && v < CPV_PARTS_MAX; (*s)++)
-        v = v * 10 + (uint64_t)(**s - '0');
-    *out = (uint32_t)v;
-    return *s > start && v < CPV_PARTS_MAX;
-}
-
 static int parse_parts(struct cpv_report *r, const char *text, struct cpv_buf *ranges,
                        struct cpv_err *err)
 {
-    const char *p = text;
-    bool good = true;
-
     if (strcmp(text, "all") == 0)
         return CPV_OK;
-    do {
-        struct cpv_report_range range;
-
-        p += p != text;
-        good = number_of(&p, &range.first);
-        range.last = range.first;
-        if (good && *p == '-') {
-            p++;
-            good = number_of(&p, &range.last) && range.last >= range.first;
-        }
-        cpv_buf_add(ranges, &range, sizeof range);
-    } while (good && *p == ',');
-    if (!good || *p)
-        return cpv_fail(err, CPV_E_USAGE,
-                        "'--parts': expected all or a list such as 3,7,9-12, got '%s'",
-                        text);
-    if (ranges->failed)
-        return cpv_fail_memory(err);
-    r->ranges = (const struct cpv_report_range *)(const void *)ranges->data;
+    if (!cpv_part_list_parse(text, ranges))
+        return ranges->failed
+                   ? cpv_fail_memory(err)
+                   : cpv_fail(err, CPV_E_USAGE,
+                              "'--parts': expected all or a list such as 3,7,9-12, got "
+                              "'%s'",
+                              text);
+    r->ranges = (const struct cpv_part_range *)(const void *)ranges->data;
     r->n_ranges = ranges->size / sizeof *r->ranges;
     return CPV_OK;
 }

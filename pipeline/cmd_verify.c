@@ -155,8 +155,7 @@ static void work(void *arg, int worker)
 
 static int run_jobs(struct verify *v, struct cpv_err *err)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int64_t threads = v->opt->threads ? v->opt->threads : processors > 0 ? processors : 1;
+    int64_t threads = v->opt->threads ? v->opt->threads : cpv_processors();
     cpv_pool *pool = NULL;
     int rc;
 

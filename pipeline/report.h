@@ -20,6 +20,7 @@
 #include "common/base/arena.h"
 #include "common/base/log.h"
 #include "common/corpus/column.h"
+#include "common/corpus/part_list.h"
 #include "common/format/json.h"
 #include "pipeline/page.h"
 #include "pipeline/place.h"
@@ -91,15 +92,11 @@ struct cpv_report_lang {
     uint64_t judged, flagged, flags[CPV_REPORT_FLAGS]; /* texts */
 };
 
-struct cpv_report_range {
-    uint32_t first, last;
-};
-
 struct cpv_report {
     /* asked for */
     struct cpv_place place;
     const char *name; /* of the corpus: no path */
-    const struct cpv_report_range *ranges;
+    const struct cpv_part_range *ranges;
     size_t n_ranges; /* 0: all parts */
     uint32_t samples_wanted;
     uint64_t seed;

@@ -170,6 +170,8 @@ void cpv_program_completion(const struct cpv_program *p, struct cpv_buf *out);
 /* Whichever of these was asked for, or "NAME VERSION\n"; nothing for ASK_NOTHING. */
 void cpv_program_answer(const struct cpv_program *p, enum cpv_cli_ask ask,
                         struct cpv_buf *out);
+/* The same on standard output; the exit status. */
+int cpv_program_print(const struct cpv_program *p, enum cpv_cli_ask ask);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* See cli.h. Help, man page and completion, all from the option tables. */
 #include <ctype.h>
+#include <stdio.h>
 
 #include "common/base/cli_impl.h"
 #include "common/base/size.h"
@@ -449,4 +450,17 @@ void cpv_program_answer(const struct cpv_program *p, enum cpv_cli_ask ask,
         cpv_program_completion(p, out);
         break;
     }
+}
+
+int cpv_program_print(const struct cpv_program *p, enum cpv_cli_ask ask)
+{
+    struct cpv_buf text = {0};
+    int status = 0;
+
+    cpv_program_answer(p, ask, &text);
+    if (text.failed || fwrite(text.data, 1, text.size, stdout) != text.size ||
+        fflush(stdout) != 0)
+        status = 74;
+    cpv_buf_release(&text);
+    return status;
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "common/base/queue.h"
 #include "common/base/size.h"
@@ -153,4 +154,11 @@ void cpv_pool_close(cpv_pool **pp)
     *pp = NULL;
     if (pool)
         free_pool(pool);
+}
+
+int cpv_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n > 0 && n < 1 << 20 ? (int)n : 1;
 }

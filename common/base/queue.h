@@ -60,6 +60,8 @@ CPV_MUST_CHECK int cpv_pool_open(cpv_pool **out, const char *name, int threads,
 /* Waits until every fn has returned. NULL inside is fine. */
 void cpv_pool_close(cpv_pool **pool);
 
+int cpv_processors(void); /* that there are for threads; at least 1 */
+
 #ifdef __cplusplus
 }
 #endif

@@ -66,6 +66,28 @@ int cpv_run_input(struct cpv_run *run, const char *column, uint32_t part, cpv_ar
     return CPV_OK;
 }
 
+int cpv_run_inputs(struct cpv_run *run, const char *const *columns, uint32_t n,
+                   uint32_t part, cpv_arena *mem, struct cpv_record *out,
+                   struct cpv_err *err)
+{
+    int rc = CPV_OK;
+
+    out->inputs = cpv_arena_calloc(mem, n, sizeof *out->inputs);
+    if (!out->inputs)
+        return cpv_fail_memory(err);
+    for (out->n_inputs = 0; !rc && out->n_inputs < n; out->n_inputs++) {
+        struct cpv_record record;
+        uint32_t i = out->n_inputs;
+
+        rc = cpv_run_input(run, columns[i], part, mem, &out->inputs[i], &record, err);
+        if (!rc && i == 0) {
+            out->row_begin = record.row_begin;
+            out->row_end = record.row_end;
+        }
+    }
+    return rc;
+}
+
 int cpv_run_open_input(struct cpv_run *run, const char *column, uint32_t part,
                        cpv_arena *mem, cpv_shard **out, struct cpv_err *err)
 {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/queue.h"
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
@@ -403,7 +404,6 @@ static bool device_is_one(const char *s)
 static int live(struct life *l, struct cpv_err *err)
 {
     struct cpv_shared *s = &l->state.shared;
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int rc;
 
     if (!s->corpus || !*s->corpus)
@@ -418,7 +418,7 @@ static int live(struct life *l, struct cpv_err *err)
     l->run.base = l->run.config ? base_of(l) : NULL;
     l->run.accept_transient = s->accept_transient;
     l->run.dry_run = s->dry_run;
-    l->run.threads = s->threads ? (int)s->threads : processors > 0 ? (int)processors : 1;
+    l->run.threads = s->threads ? (int)s->threads : cpv_processors();
     rc = open_run(l, err);
     if (!rc)
         rc = l->stage->open(&l->run, err);
@@ -440,19 +440,6 @@ static int live(struct life *l, struct cpv_err *err)
     return rc;
 }
 
-static int answer(struct life *l)
-{
-    struct cpv_buf text = {0};
-    int status = 0;
-
-    cpv_program_answer(&l->program, l->cli.ask, &text);
-    if (text.failed || fwrite(text.data, 1, text.size, stdout) != text.size ||
-        fflush(stdout) != 0)
-        status = 74;
-    cpv_buf_release(&text);
-    return status;
-}
-
 int cpv_stage_main(const struct cpv_stage *stage, int argc, char **argv)
 {
     struct life l = {.stage = stage};
@@ -470,7 +457,7 @@ int cpv_stage_main(const struct cpv_stage *stage, int argc, char **argv)
     if (!rc)
         rc = cpv_cli_parse(&l.program, argc, argv, l.mem, &l.cli, &err);
     if (!rc && l.cli.ask != CPV_ASK_NOTHING) {
-        status = answer(&l);
+        status = cpv_program_print(&l.program, l.cli.ask);
         cpv_arena_close(&l.mem);
         return status;
     }

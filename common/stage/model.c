@@ -11,6 +11,32 @@
 
 enum { INDEX_MAX = 64 << 20 }; /* bytes of an index of weights */
 
+int cpv_model_device(cpv_device **out, const char *name, int weights, struct cpv_err *err)
+{
+    static const cpv_dtype of[] = {[CPV_WEIGHTS_F32] = CPV_F32,
+                                   [CPV_WEIGHTS_INT8] = CPV_I8,
+                                   [CPV_WEIGHTS_BF16] = CPV_BF16,
+                                   [CPV_WEIGHTS_F16] = CPV_F16};
+    cpv_dtype dtype = of[weights];
+    struct cpv_device_params device = {
+        .name = name, .weights = dtype, .values = dtype == CPV_I8 ? CPV_F32 : dtype};
+
+    return cpv_device_open(out, &device, err);
+}
+
+void cpv_model_sample(struct cpv_search *search, const struct cpv_model_sampling *how,
+                      int64_t seed)
+{
+    if (!how->on)
+        return;
+    search->beams = 1;
+    search->sample = (struct cpv_sampling){.on = true,
+                                           .temperature = (float)how->temperature,
+                                           .top_p = (float)how->top_p,
+                                           .top_k = (int)how->top_k,
+                                           .seed = (uint64_t)seed};
+}
+
 static int only_folder(const struct cpv_model_place *at, const char **folder,
                        struct cpv_err *err)
 {

@@ -15,14 +15,11 @@
 #include "common/base/bytes.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
-
-struct range {
-    uint32_t first, last;
-};
+#include "common/corpus/part_list.h"
 
 struct cpv_select {
     bool all, from_input;
-    struct cpv_buf ranges; /* struct range */
+    struct cpv_buf ranges; /* struct cpv_part_range */
     size_t range;          /* the one we are in */
     uint64_t next;         /* the next number of it, or of all */
     bool inside;
@@ -33,44 +30,12 @@ struct cpv_select {
 static const char EXPECTED[] =
     "'--parts': expected all, env, - or a list such as 3,7,9-12, got '%s'";
 
-static bool number_of(const char **s, uint32_t *out)
-{
-    uint64_t v = 0;
-    const char *start = *s;
-
-    for (; **s >= '0' && **s <= '9'; (*s)++) {
-        v = v * 10 + (uint64_t)(**s - '0');
-        if (v >= CPV_PARTS_MAX)
-            return false;
-    }
-    *out = (uint32_t)v;
-    return *s > start;
-}
-
 static int parse_list(cpv_select *s, const char *text, struct cpv_err *err)
 {
-    const char *p = text;
-
-    for (;;) {
-        struct range r;
-
-        if (!number_of(&p, &r.first))
-            break;
-        r.last = r.first;
-        if (*p == '-') {
-            p++;
-            if (!number_of(&p, &r.last) || r.last < r.first)
-                break;
-        }
-        cpv_buf_add(&s->ranges, &r, sizeof r);
-        if (s->ranges.failed)
-            return cpv_fail_memory(err);
-        if (*p == '\0')
-            return CPV_OK;
-        if (*p++ != ',')
-            break;
-    }
-    return cpv_fail(err, CPV_E_USAGE, EXPECTED, text);
+    if (cpv_part_list_parse(text, &s->ranges))
+        return CPV_OK;
+    return s->ranges.failed ? cpv_fail_memory(err)
+                            : cpv_fail(err, CPV_E_USAGE, EXPECTED, text);
 }
 
 static int parse_env(cpv_select *s, struct cpv_err *err)
@@ -200,7 +165,7 @@ bool cpv_select_ready(const cpv_select *s)
 {
     struct pollfd fd = {.fd = STDIN_FILENO, .events = POLLIN};
 
-    if (!s->from_input || s->range < s->ranges.size / sizeof(struct range))
+    if (!s->from_input || s->range < s->ranges.size / sizeof(struct cpv_part_range))
         return true;
     return s->input_ended || find_line(s) >= 0 || poll(&fd, 1, 0) > 0;
 }
@@ -212,7 +177,8 @@ int cpv_select_next(cpv_select *s, uint32_t n_parts, uint32_t *part, struct cpv_
         return s->next++ < n_parts;
     }
     for (;;) {
-        const struct range *r = (const struct range *)(const void *)s->ranges.data;
+        const struct cpv_part_range *r =
+            (const struct cpv_part_range *)(const void *)s->ranges.data;
         size_t n = s->ranges.size / sizeof *r;
 
         if (s->range == n) {

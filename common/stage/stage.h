@@ -158,8 +158,14 @@ void cpv_part_identity(const struct cpv_part *part, uint8_t out[32]);
  * CPV_E_BUSY if none is finished yet. */
 CPV_MUST_CHECK int cpv_run_follow(struct cpv_run *run, const char *column,
                                   struct cpv_err *err);
-/* In inputs: the tar digest of the part that counts, and its record (in mem).
- * CPV_E_ABSENT if there is none. */
+/* In inputs: all of it, where the same part of each of these columns is what it is made
+ * from; rows are those of the first. Names must last. CPV_E_ABSENT if one is not there.
+ */
+CPV_MUST_CHECK int cpv_run_inputs(struct cpv_run *run, const char *const *columns,
+                                  uint32_t n, uint32_t part, cpv_arena *mem,
+                                  struct cpv_record *out, struct cpv_err *err);
+/* The tar digest of the part that counts, and its record (in mem). CPV_E_ABSENT if there
+ * is none. */
 CPV_MUST_CHECK int cpv_run_input(struct cpv_run *run, const char *column, uint32_t part,
                                  cpv_arena *mem, struct cpv_record_input *input,
                                  struct cpv_record *record, struct cpv_err *err);

@@ -21,12 +21,9 @@
 
 #include "common/base/bytes.h"
 #include "common/image/image.h"
-#include "common/model/beam.h"
-#include "common/stage/stage.h"
+#include "common/stage/model.h"
 
 /* ---- settings: caption in the configuration ---- */
-
-enum caption_weights { WEIGHTS_F32, WEIGHTS_INT8, WEIGHTS_BF16, WEIGHTS_F16 };
 
 enum { PROMPTS_MAX = 100 };
 
@@ -34,12 +31,10 @@ struct caption_settings {
     const char *model; /* folder, or org/name[@rev] */
     struct cpv_texts prompts;
     int64_t max_new_tokens;
-    int weights;   /* enum caption_weights */
+    int weights;   /* enum cpv_model_weights */
     int64_t beams; /* 0 or 1: greedy */
     double length_penalty;
-    bool sample;
-    double temperature, top_p;
-    int64_t top_k;
+    struct cpv_model_sampling sampling;
     int64_t max_pixels;       /* of a picture */
     int64_t images;           /* that a thread has in work; 0: a good number */
     const char *model_sha256; /* found when the stage starts, then pinned */

@@ -37,19 +37,9 @@ static int open_stage(struct cpv_run *run, struct cpv_err *err)
 static int inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
                   struct cpv_record *out, struct cpv_err *err)
 {
-    struct cpv_record record;
-    int rc;
+    static const char *const columns[] = {"fetch"};
 
-    out->inputs = cpv_arena_calloc(mem, 1, sizeof *out->inputs);
-    if (!out->inputs)
-        return cpv_fail_memory(err);
-    rc = cpv_run_input(run, "fetch", part, mem, &out->inputs[0], &record, err);
-    if (rc)
-        return rc;
-    out->n_inputs = 1;
-    out->row_begin = record.row_begin;
-    out->row_end = record.row_end;
-    return CPV_OK;
+    return cpv_run_inputs(run, columns, 1, part, mem, out, err);
 }
 
 static int work(struct cpv_run *run, struct cpv_err *err)

@@ -61,14 +61,6 @@ static int read_prompts(caption_model *m, struct cpv_err *err)
 int model_open(caption_model **out, const struct engine_params *params,
                struct cpv_err *err)
 {
-    static const cpv_dtype of[] = {[WEIGHTS_F32] = CPV_F32,
-                                   [WEIGHTS_INT8] = CPV_I8,
-                                   [WEIGHTS_BF16] = CPV_BF16,
-                                   [WEIGHTS_F16] = CPV_F16};
-    cpv_dtype weights = of[params->set->weights];
-    struct cpv_device_params device = {.name = params->device,
-                                       .weights = weights,
-                                       .values = weights == CPV_I8 ? CPV_F32 : weights};
     caption_model *m = cpv_calloc(1, sizeof *m);
     int rc;
 
@@ -76,7 +68,7 @@ int model_open(caption_model **out, const struct engine_params *params,
     if (!m)
         return cpv_fail_memory(err);
     m->p = *params;
-    rc = cpv_device_open(&m->device, &device, err);
+    rc = cpv_model_device(&m->device, params->device, params->set->weights, err);
     if (!rc)
         rc = cpv_blip_open(&m->blip, m->device, params->model, err);
     if (!rc)
@@ -200,14 +192,7 @@ int model_worker_open(caption_worker **out, const caption_model *m, struct cpv_e
     *out = NULL;
     search.beams = set->beams > 1 ? (int)set->beams : 1;
     search.length_penalty = (float)set->length_penalty;
-    if (set->sample) {
-        search.beams = 1;
-        search.sample = (struct cpv_sampling){.on = true,
-                                              .temperature = (float)set->temperature,
-                                              .top_p = (float)set->top_p,
-                                              .top_k = (int)set->top_k,
-                                              .seed = (uint64_t)m->p.seed};
-    }
+    cpv_model_sample(&search, &set->sampling, m->p.seed);
     if (!rc) {
         w->m = m;
         /* One more: the model may ask for the next before it says what the last gave. */

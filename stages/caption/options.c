@@ -6,7 +6,7 @@
 
 #define AT(field) offsetof(struct caption_settings, field)
 
-static const char *const weights[] = {"f32", "int8", "bf16", "f16", NULL};
+static const char *const weights[] = CPV_MODEL_WEIGHTS;
 
 /* Those of the reference (clip_pt/src/generating/blip2.py), in its order. */
 #define REFERENCE                                                                        \
@@ -80,40 +80,8 @@ const struct cpv_opt caption_options[] = {
      .arg = "X",
      .help = "With beams: scores are divided by length ^ X.",
      .flags = CPV_OPT_PINNED},
-    {.name = "sample",
-     .key = "sample",
-     .kind = CPV_OPT_FLAG,
-     .offset = AT(sample),
-     .help = "Draw tokens by their probability instead of searching for the best. The "
-             "same seed, key and prompt always draw the same.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "temperature",
-     .key = "temperature",
-     .kind = CPV_OPT_REAL,
-     .offset = AT(temperature),
-     .fallback = "1",
-     .min = 0.01,
-     .max = 100,
-     .help = "With sample: above 1 more varied, below 1 less.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "top-p",
-     .key = "top_p",
-     .kind = CPV_OPT_REAL,
-     .offset = AT(top_p),
-     .fallback = "1",
-     .min = 0,
-     .max = 1,
-     .help = "With sample: of the likeliest tokens that have this probability together.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "top-k",
-     .key = "top_k",
-     .kind = CPV_OPT_INT,
-     .offset = AT(top_k),
-     .fallback = "50",
-     .min = 1,
-     .max = CPV_SAMPLE_MAX,
-     .help = "With sample: of so many of the likeliest tokens.",
-     .flags = CPV_OPT_PINNED},
+    CPV_MODEL_SAMPLING_OPTIONS(AT(sampling),
+                               " The same seed, key and prompt always draw the same."),
     {.name = "max-pixels",
      .key = "max_pixels",
      .kind = CPV_OPT_INT,

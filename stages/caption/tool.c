@@ -11,6 +11,7 @@
 
 #include "common/base/file.h"
 #include "common/base/hash.h"
+#include "common/base/queue.h"
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
@@ -251,7 +252,6 @@ static int run(struct tool *t, struct cpv_err *err)
 
 static int open_tool(struct tool *t, const struct cpv_cli *cli, struct cpv_err *err)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct engine_params p = {
         .set = &t->set, .device = t->own.device, .seed = t->own.seed};
     int rc = cpv_model_folder(t->set.model, t->mem, &p.model, err);
@@ -266,10 +266,8 @@ static int open_tool(struct tool *t, const struct cpv_cli *cli, struct cpv_err *
     if (!t->back)
         return cpv_fail_memory(err);
     if (t->own.int8)
-        t->set.weights = WEIGHTS_INT8;
-    p.threads = t->own.threads   ? (int)t->own.threads
-                : processors > 0 ? (int)processors
-                                 : 1;
+        t->set.weights = CPV_WEIGHTS_INT8;
+    p.threads = t->own.threads ? (int)t->own.threads : cpv_processors();
     if ((size_t)p.threads > t->n)
         p.threads = (int)t->n;
     /* No memory for more images than there are. */
@@ -285,19 +283,6 @@ static void release(struct tool *t)
     engine_close(&t->engine);
     cpv_buf_release(&t->out);
     cpv_arena_close(&t->mem);
-}
-
-static int answer(const struct cpv_program *program, enum cpv_cli_ask ask)
-{
-    struct cpv_buf text = {0};
-    int status = 0;
-
-    cpv_program_answer(program, ask, &text);
-    if (text.failed || fwrite(text.data, 1, text.size, stdout) != text.size ||
-        fflush(stdout) != 0)
-        status = 74;
-    cpv_buf_release(&text);
-    return status;
 }
 
 int caption_tool(int argc, char **argv)
@@ -325,7 +310,7 @@ int caption_tool(int argc, char **argv)
     if (!rc)
         rc = cpv_cli_parse(&program, argc, argv, t.mem, &cli, &err);
     if (!rc && cli.ask != CPV_ASK_NOTHING) {
-        rc = answer(&program, cli.ask);
+        rc = cpv_program_print(&program, cli.ask);
         release(&t);
         return rc;
     }

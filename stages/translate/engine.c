@@ -36,16 +36,6 @@ struct engine {
 
 /* ---- life ---- */
 
-static cpv_dtype weights_of(const struct translate_settings *set)
-{
-    static const cpv_dtype of[] = {[WEIGHTS_F32] = CPV_F32,
-                                   [WEIGHTS_INT8] = CPV_I8,
-                                   [WEIGHTS_BF16] = CPV_BF16,
-                                   [WEIGHTS_F16] = CPV_F16};
-
-    return of[set->weights];
-}
-
 static struct cpv_search search_of(const engine *e)
 {
     const struct translate_settings *set = e->p.set;
@@ -55,14 +45,7 @@ static struct cpv_search search_of(const engine *e)
         s.beams = (int)set->beams;
     if (set->length_penalty == set->length_penalty && set->length_penalty > -1e9)
         s.length_penalty = (float)set->length_penalty;
-    if (set->sample) {
-        s.beams = 1;
-        s.sample = (struct cpv_sampling){.on = true,
-                                         .temperature = (float)set->temperature,
-                                         .top_p = (float)set->top_p,
-                                         .top_k = (int)set->top_k,
-                                         .seed = (uint64_t)e->p.seed};
-    }
+    cpv_model_sample(&s, &set->sampling, e->p.seed);
     return s;
 }
 
@@ -95,10 +78,6 @@ static int open_workers(engine *e, struct cpv_err *err)
 
 int engine_open(engine **out, const struct engine_params *params, struct cpv_err *err)
 {
-    cpv_dtype weights = weights_of(params->set);
-    struct cpv_device_params device = {.name = params->device,
-                                       .weights = weights,
-                                       .values = weights == CPV_I8 ? CPV_F32 : weights};
     engine *e = cpv_calloc(1, sizeof *e);
     int rc;
 
@@ -108,7 +87,7 @@ int engine_open(engine **out, const struct engine_params *params, struct cpv_err
     e->p = *params;
     pthread_mutex_init(&e->lock, NULL);
 
-    rc = cpv_device_open(&e->device, &device, err);
+    rc = cpv_model_device(&e->device, params->device, params->set->weights, err);
     if (!rc)
         rc = cpv_marian_open(&e->marian, e->device, params->model, err);
     if (!rc)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/file.h"
+#include "common/base/queue.h"
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
@@ -231,13 +232,11 @@ static int run(struct filter *f, struct cpv_err *err)
 
 static int open_filter(struct filter *f, struct cpv_err *err)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
     struct engine_params p = {.set = &f->set,
                               .device = f->own.device,
                               .lang = f->own.lang,
-                              .threads = f->own.threads   ? (int)f->own.threads
-                                         : processors > 0 ? (int)processors
-                                                          : 1,
+                              .threads =
+                                  f->own.threads ? (int)f->own.threads : cpv_processors(),
                               .seed = f->own.seed,
                               .n_best = (int)f->own.n_best};
     int rc = cpv_model_folder(f->set.model, f->mem, &p.model, err);

@@ -95,24 +95,10 @@ static int translate_open(struct cpv_run *run, struct cpv_err *err)
 static int translate_inputs(struct cpv_run *run, uint32_t part, cpv_arena *mem,
                             struct cpv_record *out, struct cpv_err *err)
 {
+    static const char *const columns[] = {"fetch", "caption"};
     const struct translate_settings *set = run->settings;
-    struct cpv_record record;
-    int rc;
 
-    out->inputs = cpv_arena_calloc(mem, 2, sizeof *out->inputs);
-    if (!out->inputs)
-        return cpv_fail_memory(err);
-    rc = cpv_run_input(run, "fetch", part, mem, &out->inputs[0], &record, err);
-    if (rc)
-        return rc;
-    out->n_inputs = 1;
-    out->row_begin = record.row_begin;
-    out->row_end = record.row_end;
-    if (set->generated) {
-        rc = cpv_run_input(run, "caption", part, mem, &out->inputs[1], &record, err);
-        out->n_inputs = 2;
-    }
-    return rc;
+    return cpv_run_inputs(run, columns, set->generated ? 2 : 1, part, mem, out, err);
 }
 
 static int translate_work(struct cpv_run *run, struct cpv_err *err)

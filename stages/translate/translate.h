@@ -16,29 +16,23 @@
 #define CPV_TRANSLATE_TRANSLATE_H
 
 #include "common/base/bytes.h"
-#include "common/compute/compute.h"
 #include "common/corpus/flags.h"
-#include "common/model/beam.h"
-#include "common/stage/stage.h"
+#include "common/stage/model.h"
 
 /* ---- settings: translate.L in the configuration ---- */
-
-enum translate_weights { WEIGHTS_F32, WEIGHTS_INT8, WEIGHTS_BF16, WEIGHTS_F16 };
 
 struct translate_settings {
     const char *model;  /* folder, or org/name[@rev] */
     const char *prefix; /* put before every text: ">>por<<" */
     const char *from;   /* language of the texts: "en" */
     bool generated;     /* the caption column's texts as well */
-    int weights;        /* enum translate_weights */
+    int weights;        /* enum cpv_model_weights */
     int64_t beams;      /* 0: the model's */
     double length_penalty;
     int64_t max_source; /* tokens; longer texts are cut, and flagged */
     double max_ratio;   /* tokens of a translation for each of its source, */
     int64_t max_more;   /* and so many more */
-    bool sample;
-    double temperature, top_p;
-    int64_t top_k;
+    struct cpv_model_sampling sampling;
     int64_t lanes;
     bool memory;              /* keep what was translated, on disk */
     const char *import;       /* a TSV of translations, instead of a model */
