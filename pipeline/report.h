@@ -135,6 +135,9 @@ enum cpv_report_key { CPV_KEY_OTHER, CPV_KEY_TEXTS, CPV_KEY_FLAGS, CPV_KEY_SIMIL
 enum cpv_report_key cpv_report_parse_key(const char *key, int *kind, const char **lang);
 /* NULL if it is not among them. */
 struct cpv_report_lang *cpv_report_find_lang(struct cpv_report *r, const char *code);
+/* Lists of texts; a text alone stands for a list of one. */
+size_t cpv_report_length(const json_t *value);
+const json_t *cpv_report_item(const json_t *value, size_t i);
 /* A string as a view; empty for anything else. */
 struct cpv_bytes cpv_report_string(const json_t *value);
 /* Characters of valid UTF-8. */
@@ -148,6 +151,9 @@ void cpv_report_put_flags(struct cpv_report *r, cpv_page *page);
 void cpv_report_put_similarities(struct cpv_report *r, cpv_page *page);
 CPV_MUST_CHECK int cpv_report_put_cards(struct cpv_report *r, cpv_page *page,
                                         uint32_t *n_cards, struct cpv_err *err);
+/* With its heading; `id` is a word of ours, `more` further attributes of it or "". */
+void cpv_report_open_section(cpv_page *page, const char *id, const char *more,
+                             const char *title);
 /* `share` of a whole as a bar, 0 to 1. */
 void cpv_report_put_bar(cpv_page *page, double share);
 

@@ -142,7 +142,7 @@ static void put_text(cpv_page *page, const char *lang, struct cpv_bytes text)
     cpv_page_raw(page, "</details>");
 }
 
-/* Words of one flags string: letters, digits, - and _ only, as they were counted. */
+/* Words of one flags string, parted by blanks; what is too long for one is none. */
 static void put_flag_words(cpv_page *page, struct cpv_bytes text)
 {
     const char *s = (const char *)text.data, *end = s + text.size;
@@ -189,23 +189,13 @@ static const json_t *texts_of(const struct cards *c, int kind, const char *lang)
                     lang);
 }
 
-static size_t length_of(const json_t *value)
-{
-    return json_is_string(value) ? 1 : json_array_size(value);
-}
-
-static const json_t *item_of(const json_t *value, size_t i)
-{
-    return json_is_string(value) ? value : json_array_get(value, i);
-}
-
 static void put_caption(struct cards *c, const struct cpv_report_lang *l, int kind,
                         size_t i)
 {
     const json_t *texts = texts_of(c, kind, l->code), *similarity;
     size_t before = kind == CPV_REPORT_ORIGINAL
                         ? 0
-                        : length_of(texts_of(c, CPV_REPORT_ORIGINAL, l->code));
+                        : cpv_report_length(texts_of(c, CPV_REPORT_ORIGINAL, l->code));
     const json_t *flags = value_of(c, "flags-", l->code);
 
     cpv_page_printf(c->page,
@@ -214,8 +204,8 @@ static void put_caption(struct cards *c, const struct cpv_report_lang *l, int ki
                     cpv_report_colour(c->r, l), l->code, l->code);
     cpv_page_str(c->page, l->name);
     cpv_page_raw(c->page, ":</span></span><div>");
-    put_text(c->page, l->code, cpv_report_string(item_of(texts, i)));
-    put_flag_words(c->page, cpv_report_string(item_of(flags, before + i)));
+    put_text(c->page, l->code, cpv_report_string(cpv_report_item(texts, i)));
+    put_flag_words(c->page, cpv_report_string(cpv_report_item(flags, before + i)));
     similarity = json_array_get(value_of(c, "similarities-", l->code), before + i);
     if (json_is_number(similarity) && fabs(json_number_value(similarity)) <= 1)
         cpv_page_printf(c->page,
@@ -230,7 +220,7 @@ static size_t most_texts(const struct cards *c, int kind)
     size_t most = 0;
 
     for (size_t i = 0; i < c->r->n_langs; i++) {
-        size_t n = length_of(texts_of(c, kind, c->r->langs[i].code));
+        size_t n = cpv_report_length(texts_of(c, kind, c->r->langs[i].code));
 
         most = n > most ? n : most;
     }
@@ -243,7 +233,7 @@ static void put_list(struct cards *c, int kind, size_t n)
     for (size_t k = 0; k < n && k < LISTED; k++) {
         cpv_page_raw(c->page, "<li>");
         for (size_t i = 0; i < c->r->n_langs; i++)
-            if (k < length_of(texts_of(c, kind, c->r->langs[i].code)))
+            if (k < cpv_report_length(texts_of(c, kind, c->r->langs[i].code)))
                 put_caption(c, &c->r->langs[i], kind, k);
         cpv_page_raw(c->page, "</li>\n");
     }
@@ -299,7 +289,7 @@ static void put_alt(struct cards *c, const char *key)
         for (size_t i = 0; i < c->r->n_langs; i++) {
             const char *lang = c->r->langs[i].code;
             struct cpv_bytes text =
-                cpv_report_string(item_of(texts_of(c, kind, lang), 0));
+                cpv_report_string(cpv_report_item(texts_of(c, kind, lang), 0));
             uint64_t more;
 
             if (!cpv_report_characters(text))
@@ -559,8 +549,7 @@ int cpv_report_put_cards(struct cpv_report *r, cpv_page *page, uint32_t *n_cards
         rc = cpv_image_worker_open(&c.worker, err);
     for (size_t i = 0; i < r->n_langs; i++)
         many |= r->langs[i].kind[CPV_REPORT_GENERATED].texts > 0;
-    cpv_page_raw(page, "<section id=\"samples\" aria-labelledby=\"h-samples\">"
-                       "<h2 id=\"h-samples\">Samples</h2>\n");
+    cpv_report_open_section(page, "samples", "", "Samples");
     if (n)
         cpv_page_printf(page,
                         "<p class=\"muted\">%u of %s, drawn evenly over the corpus, in "

@@ -132,24 +132,23 @@ static uint64_t count_words(struct cpv_bytes text)
     return n;
 }
 
-/* A text alone stands for a list of one. */
-static size_t length_of(const json_t *value)
+size_t cpv_report_length(const json_t *value)
 {
     return json_is_string(value) ? 1 : json_array_size(value);
 }
 
-static const json_t *item_of(const json_t *value, size_t i)
+const json_t *cpv_report_item(const json_t *value, size_t i)
 {
     return json_is_string(value) ? value : json_array_get(value, i);
 }
 
 static void add_texts(struct cpv_report_texts *t, const json_t *value)
 {
-    size_t n = length_of(value);
+    size_t n = cpv_report_length(value);
 
     t->samples += n > 0;
     for (size_t i = 0; i < n; i++) {
-        struct cpv_bytes text = cpv_report_string(item_of(value, i));
+        struct cpv_bytes text = cpv_report_string(cpv_report_item(value, i));
         uint64_t words = count_words(text);
 
         t->texts++;
@@ -195,11 +194,11 @@ static int add_flag(struct cpv_report *r, struct cpv_report_lang *l, const uint8
 static int add_flags(struct cpv_report *r, struct cpv_report_lang *l, const json_t *value,
                      struct cpv_err *err)
 {
-    size_t n = length_of(value);
+    size_t n = cpv_report_length(value);
     int rc = CPV_OK;
 
     for (size_t i = 0; !rc && i < n; i++) {
-        struct cpv_bytes text = cpv_report_string(item_of(value, i));
+        struct cpv_bytes text = cpv_report_string(cpv_report_item(value, i));
         const uint8_t *p = text.data, *end = p + text.size;
 
         l->judged++;

@@ -144,13 +144,6 @@ static void put_chart(cpv_page *page, const struct chart *c, const char *title,
     cpv_page_raw(page, "</figure>\n");
 }
 
-static void open_section(cpv_page *page, const char *id, const char *title)
-{
-    cpv_page_printf(
-        page, "<section id=\"%s\" aria-labelledby=\"h-%s\"><h2 id=\"h-%s\">%s</h2>\n", id,
-        id, id, title);
-}
-
 void cpv_report_put_bar(cpv_page *page, double share)
 {
     cpv_page_printf(
@@ -247,7 +240,7 @@ void cpv_report_put_images(struct cpv_report *r, cpv_page *page)
 {
     if (!r->longest.n && !r->image_kib.n)
         return;
-    open_section(page, "images", "Images");
+    cpv_report_open_section(page, "images", "", "Images");
     cpv_page_raw(page, "<div class=\"charts\">\n");
     if (r->longest.n) {
         put_sides(r, page);
@@ -348,7 +341,7 @@ void cpv_report_put_captions(struct cpv_report *r, cpv_page *page)
 {
     if (!cpv_report_has_texts(r))
         return;
-    open_section(page, "captions", "Captions");
+    cpv_report_open_section(page, "captions", "", "Captions");
     put_texts_table(r, page);
     cpv_page_raw(page, "<h3>Length in characters</h3>\n<div class=\"charts\">\n");
     for (size_t i = 0; i < r->n_langs; i++)
@@ -422,7 +415,7 @@ void cpv_report_put_flags(struct cpv_report *r, cpv_page *page)
 {
     if (!cpv_report_has_flags(r))
         return;
-    open_section(page, "flags", "Flags of translations");
+    cpv_report_open_section(page, "flags", "", "Flags of translations");
     if (!r->n_flags) {
         put_no_flags(r, page);
         return;
@@ -480,7 +473,7 @@ void cpv_report_put_similarities(struct cpv_report *r, cpv_page *page)
 
     if (!cpv_report_has_similarities(r))
         return;
-    open_section(page, "similarities", "Similarity of image and caption");
+    cpv_report_open_section(page, "similarities", "", "Similarity of image and caption");
     cpv_page_raw(page, "<p class=\"muted\">Cosine of the two embeddings, originals and "
                        "generated captions together.</p>\n<div class=\"charts\">\n");
     for (size_t i = 0; i < r->n_langs; i++) {

@@ -7,6 +7,7 @@
 #include "common/base/file.h"
 #include "common/base/stop.h"
 #include "common/corpus/record.h"
+#include "common/corpus/settings.h"
 #include "common/format/config.h"
 #include "pipeline/report.h"
 
@@ -333,25 +334,16 @@ static int split_settings(struct cpv_report *r, struct cpv_report_column *c,
     return rc;
 }
 
-/* The highest revision is in force. */
 static int read_settings(struct cpv_report *r, struct cpv_report_column *c,
                          struct cpv_err *err)
 {
     struct cpv_buf text = {0};
-    char *path =
-        cpv_arena_printf(r->scratch, "%s/%s/settings.yaml", r->place.corpus, c->name);
-    int rc;
+    const char *path;
+    int rc = cpv_settings_find(r->place.corpus, c->name, r->scratch, &path,
+                               &c->settings_revision, err);
 
-    for (uint32_t rev = 1; path && rev <= CPV_REVISIONS_MAX; rev++) {
-        char *next = cpv_arena_printf(r->scratch, "%s/%s/settings.r%u.yaml",
-                                      r->place.corpus, c->name, rev);
-
-        if (!next || !cpv_file_exists(next))
-            break;
-        path = next;
-        c->settings_revision = rev;
-    }
-    rc = path ? cpv_file_read(path, SETTINGS_MAX, &text, err) : cpv_fail_memory(err);
+    if (!rc && path)
+        rc = cpv_file_read(path, SETTINGS_MAX, &text, err);
     if (!rc)
         rc = split_settings(r, c, cpv_buf_view(&text), err);
     cpv_buf_release(&text);

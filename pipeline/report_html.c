@@ -17,6 +17,15 @@ static const char *const SCRIPT[] = {
 #include "report_js.h"
     NULL};
 
+void cpv_report_open_section(cpv_page *page, const char *id, const char *more,
+                             const char *title)
+{
+    cpv_page_printf(page,
+                    "<section id=\"%s\"%s aria-labelledby=\"h-%s\"><h2 id=\"h-%s\">%s"
+                    "</h2>\n",
+                    id, more, id, id, title);
+}
+
 /* ---- head ---- */
 
 static int put_digest(cpv_page *page, const char *const *lines, struct cpv_err *err)
@@ -266,8 +275,7 @@ static void put_notes(struct cpv_report *r, cpv_page *page)
 
 static void put_overview(struct cpv_report *r, cpv_page *page)
 {
-    cpv_page_raw(page, "<section id=\"overview\" aria-labelledby=\"h-overview\">"
-                       "<h2 id=\"h-overview\">Overview</h2>\n");
+    cpv_report_open_section(page, "overview", "", "Overview");
     put_tiles(r, page);
     put_notes(r, page);
     cpv_page_raw(page, "</section>\n");
@@ -408,8 +416,7 @@ static int put_columns(struct cpv_report *r, cpv_page *page, struct cpv_err *err
 {
     int rc = CPV_OK;
 
-    cpv_page_raw(page, "<section id=\"columns\" aria-labelledby=\"h-columns\">"
-                       "<h2 id=\"h-columns\">Columns</h2>\n");
+    cpv_report_open_section(page, "columns", "", "Columns");
     put_columns_table(r, page);
     cpv_page_raw(page, "<div class=\"columns\">\n");
     for (size_t i = 0; !rc && i < r->n; i++)
@@ -471,13 +478,12 @@ static void put_statistics(struct cpv_report *r, cpv_page *page)
 {
     if (!has_stats(r))
         return;
-    cpv_page_raw(
-        page, "<section id=\"statistics\" class=\"apart\" "
-              "aria-labelledby=\"h-statistics\"><h2 id=\"h-statistics\">Run "
-              "statistics</h2>\n<p class=\"muted\">What the runs wrote beside the parts. "
-              "It depends on machine, network and load, changes when a part is made "
-              "again, and no byte of the corpus depends on it.</p>\n"
-              "<div class=\"pair\">\n");
+    cpv_report_open_section(page, "statistics", " class=\"apart\"", "Run statistics");
+    cpv_page_raw(page,
+                 "<p class=\"muted\">What the runs wrote beside the parts. "
+                 "It depends on machine, network and load, changes when a part is made "
+                 "again, and no byte of the corpus depends on it.</p>\n"
+                 "<div class=\"pair\">\n");
     for (size_t i = 0; i < r->n; i++) {
         const struct cpv_report_column *c = &r->columns[i];
 

@@ -188,3 +188,13 @@ int cpv_settings_pin(const char *corpus, const char *column, struct cpv_bytes te
     cpv_arena_close(&mem);
     return rc;
 }
+
+int cpv_settings_find(const char *corpus, const char *column, cpv_arena *mem,
+                      const char **path, unsigned *rev, struct cpv_err *err)
+{
+    *path = NULL;
+    if (!find_newest(mem, corpus, column, rev))
+        return CPV_OK;
+    *path = path_of(mem, corpus, column, *rev);
+    return *path ? CPV_OK : cpv_fail_memory(err);
+}

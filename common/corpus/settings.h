@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
 #include "common/base/bytes.h"
 #include "common/base/cli.h"
 #include "common/base/error.h"
@@ -31,5 +32,10 @@ CPV_MUST_CHECK int cpv_settings_pin(const char *corpus, const char *column,
                                     struct cpv_bytes text, bool redo, bool dry,
                                     uint8_t digest[32], struct cpv_buf *diff,
                                     struct cpv_err *err);
+
+/* The file in force, in mem, and its revision; *path NULL if nothing is pinned. */
+CPV_MUST_CHECK int cpv_settings_find(const char *corpus, const char *column,
+                                     cpv_arena *mem, const char **path, unsigned *rev,
+                                     struct cpv_err *err);
 
 #endif

@@ -98,27 +98,16 @@ const cpv_weight *cpv_bind_table(const struct cpv_bind *b, uint64_t layer, uint8
                             name, suffix);
 }
 
-const struct cpv_ckpt_tensor *cpv_bind_vector(const struct cpv_bind *b, uint64_t layer,
+const struct cpv_ckpt_tensor *cpv_bind_tensor(const struct cpv_bind *b, uint64_t layer,
                                               uint8_t id)
 {
     struct cpv_arch_want w;
     const char *name, *suffix;
 
-    if (!find(b, layer, id, 1, &w))
+    if (!find(b, layer, id, 0, &w))
         return NULL;
     name = stored(b, &w, &suffix);
-    return cpv_params_tensor(b->params, w.dim[0], "%s%s", name, suffix);
-}
-
-const struct cpv_ckpt_tensor *cpv_bind_matrix(const struct cpv_bind *b, uint64_t layer,
-                                              uint8_t id)
-{
-    struct cpv_arch_want w;
-    const char *name, *suffix;
-
-    if (!find(b, layer, id, 2, &w))
-        return NULL;
-    name = stored(b, &w, &suffix);
-    return cpv_params_matrix(b->params, (int64_t)w.dim[0], (int64_t)w.dim[1], "%s%s",
-                             name, suffix);
+    return w.rank == 1 ? cpv_params_tensor(b->params, w.dim[0], "%s%s", name, suffix)
+                       : cpv_params_matrix(b->params, (int64_t)w.dim[0],
+                                           (int64_t)w.dim[1], "%s%s", name, suffix);
 }

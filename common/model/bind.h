@@ -38,12 +38,8 @@ const cpv_weight *cpv_bind_norm(const struct cpv_bind *b, uint64_t layer, uint8_
 const cpv_weight *cpv_bind_patches(const struct cpv_bind *b, uint64_t layer, uint8_t id);
 /* A MATRIX or TENSOR [..., cols] as a table. */
 const cpv_weight *cpv_bind_table(const struct cpv_bind *b, uint64_t layer, uint8_t id);
-/* A MATRIX or a TENSOR [a, b], as it is stored. */
-const struct cpv_ckpt_tensor *cpv_bind_matrix(const struct cpv_bind *b, uint64_t layer,
-                                              uint8_t id);
-
-/* A TENSOR [n], as it is stored. */
-const struct cpv_ckpt_tensor *cpv_bind_vector(const struct cpv_bind *b, uint64_t layer,
+/* A MATRIX, or a TENSOR [n] or [a, b], as it is stored. */
+const struct cpv_ckpt_tensor *cpv_bind_tensor(const struct cpv_bind *b, uint64_t layer,
                                               uint8_t id);
 
 #ifdef __cplusplus

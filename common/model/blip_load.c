@@ -156,8 +156,8 @@ static void load_layer(const struct cpv_bind *b, cpv_blip *m, uint64_t i)
 static const cpv_weight *load_head(const struct cpv_bind *b, const cpv_blip *m,
                                    uint8_t matrix, unsigned use)
 {
-    const struct cpv_ckpt_tensor *from[] = {cpv_bind_matrix(b, 0, matrix),
-                                            cpv_bind_vector(b, 0, CPV_BLIP_HEAD_BIAS)};
+    const struct cpv_ckpt_tensor *from[] = {cpv_bind_tensor(b, 0, matrix),
+                                            cpv_bind_tensor(b, 0, CPV_BLIP_HEAD_BIAS)};
     struct cpv_weight_params w = {
         .out = m->config.text.vocab,
         .in = m->config.text.width,

@@ -257,7 +257,7 @@ static const cpv_weight *load_table(const struct cpv_bind *b, const cpv_marian *
 {
     const struct cpv_marian_config *k = &m->config;
     struct head_bias bias = {NULL, k};
-    const struct cpv_ckpt_tensor *t = cpv_bind_matrix(b, 0, id);
+    const struct cpv_ckpt_tensor *t = cpv_bind_tensor(b, 0, id);
     struct cpv_weight_params w = {
         .out = rows,
         .in = k->d_model,
@@ -266,7 +266,7 @@ static const cpv_weight *load_table(const struct cpv_bind *b, const cpv_marian *
 
     if (use & CPV_USE_LINEAR) {
         if (cpv_bind_has(b, 0, CPV_MARIAN_HEAD_BIAS))
-            bias.stored = cpv_bind_matrix(b, 0, CPV_MARIAN_HEAD_BIAS);
+            bias.stored = cpv_bind_tensor(b, 0, CPV_MARIAN_HEAD_BIAS);
         w.bias.rows = bias_row;
         w.bias.arg = &bias;
     }

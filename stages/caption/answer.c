@@ -86,6 +86,14 @@ int answer_decode(struct cpv_bytes payload, cpv_arena *mem, struct answer *out,
     return CPV_OK;
 }
 
+void answer_put_texts(const struct answer *a, struct cpv_json *j)
+{
+    cpv_json_begin_array(j);
+    for (uint32_t i = 0; i < a->n; i++)
+        cpv_json_bytes(j, a->captions[i].text);
+    cpv_json_end_array(j);
+}
+
 void answer_json(const struct answer *a, struct cpv_buf *out)
 {
     struct cpv_json j;
@@ -93,9 +101,6 @@ void answer_json(const struct answer *a, struct cpv_buf *out)
     cpv_json_init(&j, out);
     cpv_json_begin_object(&j);
     cpv_json_key(&j, "generated-captions-en");
-    cpv_json_begin_array(&j);
-    for (uint32_t i = 0; i < a->n; i++)
-        cpv_json_bytes(&j, a->captions[i].text);
-    cpv_json_end_array(&j);
+    answer_put_texts(a, &j);
     cpv_json_end_object(&j);
 }

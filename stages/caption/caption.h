@@ -67,6 +67,9 @@ void answer_encode(const struct answer *a, uint32_t index, struct cpv_buf *out);
 CPV_MUST_CHECK int answer_decode(struct cpv_bytes payload, cpv_arena *mem,
                                  struct answer *out, uint32_t *index,
                                  struct cpv_err *err);
+/* The texts as an array, into what is being written. */
+struct cpv_json;
+void answer_put_texts(const struct answer *a, struct cpv_json *j);
 /* {"generated-captions-en":[...]} */
 void answer_json(const struct answer *a, struct cpv_buf *out);
 

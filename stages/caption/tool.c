@@ -143,10 +143,7 @@ static void put_json(struct tool *t, const char *name, const struct answer *a,
         cpv_json_string(&j, error);
     } else {
         cpv_json_key(&j, "generated-captions-en");
-        cpv_json_begin_array(&j);
-        for (uint32_t i = 0; i < a->n; i++)
-            cpv_json_bytes(&j, a->captions[i].text);
-        cpv_json_end_array(&j);
+        answer_put_texts(a, &j);
     }
     cpv_json_end_object(&j);
     cpv_buf_byte(&t->out, '\n');

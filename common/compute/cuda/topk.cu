@@ -50,6 +50,21 @@ __device__ static uint64_t best_below(const T *row, int64_t cols, uint64_t below
     return best;
 }
 
+/* The row is read for each of them. */
+template <class T, int THREADS>
+__device__ static void one_by_one(cpv_view<int32_t> ids, cpv_view<float> values,
+                                  const T *row, int64_t cols, uint64_t *each)
+{
+    uint64_t top = UINT64_MAX;
+
+    for (int i = 0; i < (int)ids.cols; i++) {
+        __syncthreads(); /* `each` is free */
+        top = cpv_block_max(best_below<T, THREADS>(row, cols, top), each);
+        if (threadIdx.x == 0)
+            put(ids, values, row, i, top);
+    }
+}
+
 template <class T, int THREADS>
 static __global__ void __launch_bounds__(THREADS)
     topk_kernel(cpv_view<int32_t> ids, cpv_view<float> values, cpv_view<float> lse,
@@ -110,13 +125,7 @@ static __global__ void __launch_bounds__(THREADS)
         }
         return;
     }
-    top = UINT64_MAX;
-    for (int i = 0; i < k; i++) {
-        __syncthreads(); /* `each` is free */
-        top = cpv_block_max(best_below<T, THREADS>(row, x.cols, top), each);
-        if (t == 0)
-            put(ids, values, row, i, top);
-    }
+    one_by_one<T, THREADS>(ids, values, row, x.cols, each);
 }
 
 template <class T> static int launch(cpv_stream s, const struct cpv_op_topk *op)

@@ -7,13 +7,10 @@
 #ifndef CPV_TESTS_UNIT_MODEL_BLIP_CASE_H
 #define CPV_TESTS_UNIT_MODEL_BLIP_CASE_H
 
-#include <math.h>
-
 #include "common/model/blip.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/model/on_device.h"
 
 enum {
-    IDS = 32,
     IMAGES = 4,
     PROMPTS = 9,
     RESULTS = 8,
@@ -23,12 +20,6 @@ enum {
     SIDE = 21, /* of the largest picture */
     NEW = 12,
     STREAM = 16 /* pictures of a call */
-};
-
-struct sequence {
-    int32_t id[IDS];
-    int n;
-    float score;
 };
 
 /* What a picture and a prompt give, best first. */
@@ -62,29 +53,11 @@ struct expected {
 
 static const char *const names[] = {"base", "narrow", "deep", "bin"};
 
-static const char *golden;
-static cpv_device *device;
-static bool int8;
-static struct cpv_err err;
 static struct expected want; /* of the model at hand */
 static cpv_blip *model;
 static float pixels[IMAGES][3 * SIDE * SIDE];
 
 /* ---- what is expected ---- */
-
-static inline char *numbers(char *at, struct sequence *s)
-{
-    char *end;
-
-    for (s->n = 0;; at = end) {
-        long x = strtol(at, &end, 10);
-
-        if (end == at)
-            return at;
-        assert_true(s->n < IDS);
-        s->id[s->n++] = (int32_t)x;
-    }
-}
 
 static inline void read_text(char *at, bool encode)
 {
@@ -140,22 +113,10 @@ static inline void read_line(char *line)
     }
 }
 
-static inline FILE *open_golden(const char *name, const char *file)
-{
-    char path[4096];
-    FILE *f;
-
-    (void)snprintf(path, sizeof path, "%s/blip/%s/%s", golden, name, file);
-    f = fopen(path, "rb");
-    if (!f)
-        fail_msg("%s is not there", path);
-    return f;
-}
-
 static inline void read_images(const char *name)
 {
     size_t side = (size_t)cpv_blip_config(model)->vision.image;
-    FILE *f = open_golden(name, "images.bin");
+    FILE *f = open_golden("blip", name, "images.bin");
 
     assert_true(side <= SIDE);
     for (int i = 0; i < IMAGES; i++)
@@ -168,7 +129,7 @@ static inline void read_images(const char *name)
 static inline void open_model(const char *name)
 {
     char line[2048], path[4096];
-    FILE *f = open_golden(name, "expected.txt");
+    FILE *f = open_golden("blip", name, "expected.txt");
 
     memset(&want, 0, sizeof want);
     while (fgets(line, sizeof line, f))
@@ -321,32 +282,6 @@ static inline void expect_same_stream(const struct stream *a, const struct strea
     for (int i = 0; i < IMAGES; i++)
         for (int k = 0; k < PROMPTS; k++)
             expect_same(&a->got[i][k], &b->got[i][k]);
-}
-
-/* On the device that the arguments name: DEVICE [int8]. */
-static inline int run_on_device(int argc, char **argv, const struct CMUnitTest *tests,
-                                size_t n)
-{
-    struct cpv_device_params params = {.name = argc > 1 ? argv[1] : "cpu"};
-    int rc;
-
-    golden = getenv("CAPIVARA_TEST_GOLDEN");
-    if (!golden)
-        golden = "tests/golden";
-    int8 = argc > 2 && strcmp(argv[2], "int8") == 0;
-    if (argc > 2 && !int8)
-        cmocka_set_test_filter(argv[2]); /* tests/emu */
-    params.weights = int8 ? CPV_I8 : CPV_F32;
-    rc = cpv_device_open(&device, &params, &err);
-    if (rc == CPV_E_ABSENT)
-        return 77;
-    if (rc) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-    rc = _cmocka_run_group_tests("blip", tests, n, enter_scratch, leave_scratch);
-    cpv_device_close(&device);
-    return rc;
 }
 
 #endif

@@ -37,7 +37,7 @@ static void states_are_those_of_transformers(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const struct cpv_blip_config *k;
-        FILE *f = open_golden(names[i], "states.bin");
+        FILE *f = open_golden("blip", names[i], "states.bin");
         size_t n;
 
         open_model(names[i]);
@@ -63,7 +63,7 @@ static void logits_are_those_of_transformers(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        FILE *f = open_golden(names[i], "logits.bin");
+        FILE *f = open_golden("blip", names[i], "logits.bin");
 
         open_model(names[i]);
         assert_true(want.forces > 0);

@@ -4,18 +4,10 @@
  * what is expected of them are tests/golden/marian, made by
  * tests/fixtures/make_marian.py, which says what the lines of expected.txt are.
  */
-#include <math.h>
-
 #include "common/model/marian.h"
-#include "tests/unit/base/unit.h"
+#include "tests/unit/model/on_device.h"
 
-enum { IDS = 64, CASES = 32, RESULTS = 8, SEARCHES = 10, FORCED = 4 };
-
-struct sequence {
-    int32_t id[IDS];
-    int n;
-    float score;
-};
+enum { CASES = 32, RESULTS = 8, SEARCHES = 10, FORCED = 4 };
 
 struct one_case {
     struct sequence in, out[RESULTS];
@@ -39,28 +31,10 @@ struct expected {
 
 static const char *const names[] = {"base", "tc-big", "split", "untied", "bin"};
 
-static const char *golden;
-static cpv_device *device;
-static bool int8;
-static struct cpv_err err;
 static struct expected want; /* of the model at hand */
 static cpv_marian *model;
 
 /* ---- what is expected ---- */
-
-static char *numbers(char *at, struct sequence *s)
-{
-    char *end;
-
-    for (s->n = 0;; at = end) {
-        long x = strtol(at, &end, 10);
-
-        if (end == at)
-            return at;
-        assert_true(s->n < IDS);
-        s->id[s->n++] = (int32_t)x;
-    }
-}
 
 static void read_line(char *line)
 {
@@ -91,22 +65,10 @@ static void read_line(char *line)
     }
 }
 
-static FILE *open_golden(const char *name, const char *file)
-{
-    char path[4096];
-    FILE *f;
-
-    (void)snprintf(path, sizeof path, "%s/marian/%s/%s", golden, name, file);
-    f = fopen(path, "rb");
-    if (!f)
-        fail_msg("%s is not there", path);
-    return f;
-}
-
 static void open_model(const char *name)
 {
     char line[2048], path[4096];
-    FILE *f = open_golden(name, "expected.txt");
+    FILE *f = open_golden("marian", name, "expected.txt");
 
     memset(&want, 0, sizeof want);
     while (fgets(line, sizeof line, f))
@@ -128,7 +90,7 @@ static void logits_are_those_of_transformers(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        FILE *f = open_golden(names[i], "logits.bin");
+        FILE *f = open_golden("marian", names[i], "logits.bin");
 
         open_model(names[i]);
         for (int k = 0; k < want.forced; k++) {
@@ -553,24 +515,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(null_is_absent),
         cmocka_unit_test(a_worker_has_the_memory_that_it_needs),
     };
-    struct cpv_device_params params = {.name = argc > 1 ? argv[1] : "cpu"};
-    int rc;
 
-    golden = getenv("CAPIVARA_TEST_GOLDEN");
-    if (!golden)
-        golden = "tests/golden";
-    int8 = argc > 2 && strcmp(argv[2], "int8") == 0;
-    if (argc > 2 && !int8)
-        cmocka_set_test_filter(argv[2]); /* tests/emu */
-    params.weights = int8 ? CPV_I8 : CPV_F32;
-    rc = cpv_device_open(&device, &params, &err);
-    if (rc == CPV_E_ABSENT)
-        return 77;
-    if (rc) {
-        (void)fprintf(stderr, "%s\n", err.text);
-        return 1;
-    }
-    rc = cmocka_run_group_tests(tests, enter_scratch, leave_scratch);
-    cpv_device_close(&device);
-    return rc;
+    return run_on_device(argc, argv, tests, sizeof tests / sizeof *tests);
 }
