@@ -16,47 +16,14 @@
  * round that warms up.
  */
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "bench/model.h"
 #include "common/base/rng.h"
-#include "common/compute/backend.h"
 #include "common/model/blip.h"
 
 enum { PROMPTS = 10, TOKENS = 5, NEW = 12, WORKERS_MAX = 16, PICTURES = 4 };
-
-static struct cpv_err err;
-
-static void must(int rc)
-{
-    if (rc == 0)
-        return;
-    (void)fprintf(stderr, "bench_caption: %s\n", err.text);
-    exit(74);
-}
-
-static double seconds(clockid_t which)
-{
-    struct timespec t;
-
-    clock_gettime(which, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int whole(const char *text)
-{
-    char *end;
-    long x = strtol(text, &end, 10);
-
-    if (*end || x < 1 || x > 1 << 20) {
-        (void)fprintf(stderr, "bench_caption: '%s': expected a number\n", text);
-        exit(64);
-    }
-    return (int)x;
-}
 
 static void report(const char *what, int n, double wall, double cpu)
 {
@@ -65,15 +32,6 @@ static void report(const char *what, int n, double wall, double cpu)
     (void)getrusage(RUSAGE_SELF, &used);
     (void)printf("%s %d %.3f %.3f %ld\n", what, n, seconds(CLOCK_MONOTONIC) - wall,
                  seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu, used.ru_maxrss / 1024);
-}
-
-static void *room(size_t n, size_t size)
-{
-    void *p = calloc(n, size);
-
-    if (!p)
-        exit(74);
-    return p;
 }
 
 /* ---- captions ---- */
@@ -208,63 +166,7 @@ static void caption(const cpv_blip *m, int n, int workers, int places)
     free(share);
 }
 
-/* ---- what takes the time: a backend that holds a watch ---- */
-
-static double took[CPV_OP_COUNT], took_head;
-static int64_t head;
-
-static int timed(cpv_compute *c, const struct cpv_op *op, void *scratch,
-                 struct cpv_err *e)
-{
-    double from = seconds(CLOCK_THREAD_CPUTIME_ID);
-    int rc = cpv_backend_cpu.run[op->kind](c, op, scratch, e);
-
-    from = seconds(CLOCK_THREAD_CPUTIME_ID) - from;
-    if (op->kind == CPV_OP_LINEAR && op->linear.w->out == head)
-        took_head += from;
-    else
-        took[op->kind] += from;
-    return rc;
-}
-
-static void split(cpv_device *device, const cpv_blip *m, int n, int places)
-{
-    struct cpv_backend watched = cpv_backend_cpu;
-    const struct cpv_backend *own = device->backend;
-    double all, sum;
-
-    for (int k = 0; k < CPV_OP_COUNT; k++)
-        watched.run[k] = cpv_backend_cpu.run[k] ? timed : NULL;
-    head = cpv_blip_config(m)->text.vocab;
-    device->backend = &watched;
-    all = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    caption(m, n, 1, places);
-    all = seconds(CLOCK_PROCESS_CPUTIME_ID) - all;
-    device->backend = own;
-    sum = took_head;
-    (void)printf("  %-12s %5.1f %%\n", "head", 100 * took_head / all);
-    for (int k = 0; k < CPV_OP_COUNT; k++) {
-        sum += took[k];
-        if (took[k] > 0.001 * all)
-            (void)printf("  %-12s %5.1f %%\n", cpv_op_info((cpv_op_kind)k)->name,
-                         100 * took[k] / all);
-    }
-    (void)printf("  %-12s %5.1f %%\n", "the rest", 100 * (all - sum) / all);
-}
-
 /* ---- the products alone ---- */
-
-static int noise(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *e)
-{
-    uint32_t s = (uint32_t)first * 2654435761u + 1;
-
-    (void)e;
-    for (int64_t i = 0; i < n * *(const int64_t *)arg; i++) {
-        s = s * 1664525u + 1013904223u;
-        to[i] = (float)(int32_t)s * 0x1p-36f;
-    }
-    return CPV_OK;
-}
 
 enum { LAYERS_MAX = 48, KINDS = 15 };
 
@@ -324,14 +226,7 @@ static void make_weights(struct limit *l)
         for (int k = 0; k < l->p[i].layers && k < LAYERS_MAX; k++) {
             struct product *p = &l->p[i];
 
-            must(cpv_weight_create(
-                &p->w[k], l->device,
-                &(struct cpv_weight_params){.name = "w",
-                                            .out = p->out,
-                                            .in = p->in,
-                                            .use = CPV_USE_LINEAR,
-                                            .matrix = {.rows = noise, .arg = &p->in}},
-                &err));
+            p->w[k] = noisy_weight(l->device, p->out, p->in);
         }
 }
 
@@ -402,6 +297,18 @@ static void products(cpv_device *device, const struct cpv_blip_config *k, int n,
     free(l);
 }
 
+struct one_worker {
+    const cpv_blip *m;
+    int n, places;
+};
+
+static void one_worker(void *arg)
+{
+    const struct one_worker *w = arg;
+
+    caption(w->m, w->n, 1, w->places);
+}
+
 int main(int argc, char **argv)
 {
     struct cpv_device_params params = {.name = "cpu", .weights = CPV_F32};
@@ -424,7 +331,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[4], "products") == 0)
         products(device, cpv_blip_config(m), n, places);
     else if (strcmp(argv[4], "split") == 0)
-        split(device, m, n, places);
+        split(device, cpv_blip_config(m)->text.vocab, one_worker,
+              &(struct one_worker){m, n, places});
     else
         caption(m, n, whole(argv[4]), places);
     cpv_blip_close(&m);

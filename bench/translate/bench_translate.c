@@ -14,46 +14,13 @@
  * Prints sentences, seconds by the clock and of CPU, after a round that warms up.
  */
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/model.h"
 #include "common/base/rng.h"
-#include "common/compute/backend.h"
 #include "common/model/marian.h"
 
 enum { TOKENS = 14, WORKERS_MAX = 16 };
-
-static struct cpv_err err;
-
-static void must(int rc)
-{
-    if (rc == 0)
-        return;
-    (void)fprintf(stderr, "bench_translate: %s\n", err.text);
-    exit(74);
-}
-
-static double seconds(clockid_t which)
-{
-    struct timespec t;
-
-    clock_gettime(which, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int whole(const char *text)
-{
-    char *end;
-    long x = strtol(text, &end, 10);
-
-    if (*end || x < 1 || x > 1 << 24) {
-        (void)fprintf(stderr, "bench_translate: '%s': expected a number\n", text);
-        exit(64);
-    }
-    return (int)x;
-}
 
 /* ---- translating ---- */
 
@@ -155,63 +122,7 @@ static void translate(const cpv_marian *m, int beams, int n, int workers, int la
     free(all);
 }
 
-/* ---- what takes the time: a backend that holds a watch ---- */
-
-static double took[CPV_OP_COUNT], took_head;
-static int64_t head;
-
-static int timed(cpv_compute *c, const struct cpv_op *op, void *scratch,
-                 struct cpv_err *e)
-{
-    double from = seconds(CLOCK_THREAD_CPUTIME_ID);
-    int rc = cpv_backend_cpu.run[op->kind](c, op, scratch, e);
-
-    from = seconds(CLOCK_THREAD_CPUTIME_ID) - from;
-    if (op->kind == CPV_OP_LINEAR && op->linear.w->out == head)
-        took_head += from;
-    else
-        took[op->kind] += from;
-    return rc;
-}
-
-static void split(cpv_device *device, const cpv_marian *m, int beams, int n, int lanes)
-{
-    struct cpv_backend watched = cpv_backend_cpu;
-    const struct cpv_backend *own = device->backend;
-    double all, sum;
-
-    for (int k = 0; k < CPV_OP_COUNT; k++)
-        watched.run[k] = cpv_backend_cpu.run[k] ? timed : NULL;
-    head = cpv_marian_config(m)->target_vocab;
-    device->backend = &watched;
-    all = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    translate(m, beams, n, 1, lanes);
-    all = seconds(CLOCK_PROCESS_CPUTIME_ID) - all;
-    device->backend = own;
-    sum = took_head;
-    (void)printf("  %-12s %5.1f %%\n", "head", 100 * took_head / all);
-    for (int k = 0; k < CPV_OP_COUNT; k++) {
-        sum += took[k];
-        if (took[k] > 0.001 * all)
-            (void)printf("  %-12s %5.1f %%\n", cpv_op_info((cpv_op_kind)k)->name,
-                         100 * took[k] / all);
-    }
-    (void)printf("  %-12s %5.1f %%\n", "the rest", 100 * (all - sum) / all);
-}
-
 /* ---- the products alone ---- */
-
-static int noise(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *e)
-{
-    uint32_t s = (uint32_t)first * 2654435761u + 1;
-
-    (void)e;
-    for (int64_t i = 0; i < n * *(const int64_t *)arg; i++) {
-        s = s * 1664525u + 1013904223u;
-        to[i] = (float)(int32_t)s * 0x1p-36f;
-    }
-    return CPV_OK;
-}
 
 struct product {
     int64_t out, in, rows; /* rows in a batch of `lanes` sentences */
@@ -267,14 +178,7 @@ static void products(cpv_device *device, const struct cpv_marian_config *k, int 
         exit(74);
     for (int i = 0; i < count; i++)
         for (int w = 0; w < p[i].weights && w < 6; w++)
-            must(cpv_weight_create(
-                &p[i].w[w], device,
-                &(struct cpv_weight_params){.name = "w",
-                                            .out = p[i].out,
-                                            .in = p[i].in,
-                                            .use = CPV_USE_LINEAR,
-                                            .matrix = {.rows = noise, .arg = &p[i].in}},
-                &err));
+            p[i].w[w] = noisy_weight(device, p[i].out, p[i].in);
     noise(&wide, 1, rows, values, &err);
     must(cpv_compute_open(&c, device, &params, &err));
     x = cpv_put(c, rows, wide, values);
@@ -290,6 +194,18 @@ static void products(cpv_device *device, const struct cpv_marian_config *k, int 
         for (int w = 0; w < p[i].weights && w < 6; w++)
             cpv_weight_close(&p[i].w[w]);
     free(values);
+}
+
+struct one_worker {
+    const cpv_marian *m;
+    int beams, n, lanes;
+};
+
+static void one_worker(void *arg)
+{
+    const struct one_worker *w = arg;
+
+    translate(w->m, w->beams, w->n, 1, w->lanes);
 }
 
 int main(int argc, char **argv)
@@ -315,7 +231,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[5], "products") == 0)
         products(device, cpv_marian_config(m), beams, n, lanes);
     else if (strcmp(argv[5], "split") == 0)
-        split(device, m, beams, n, lanes);
+        split(device, cpv_marian_config(m)->target_vocab, one_worker,
+              &(struct one_worker){m, beams, n, lanes});
     else
         translate(m, beams, n, whole(argv[5]), lanes);
     cpv_marian_close(&m);
