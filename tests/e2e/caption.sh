@@ -53,18 +53,6 @@ caption() { # STATUS CORPUS OPTIONS...
     run "$1" capivara-caption --quiet --min-free 0 --seed 3 --corpus "$2" --model "$MODEL" \
         --max-new-tokens 12 "${@:3}"
 }
-# What a column holds, to the byte, but for its statistics.
-bytes() { # FOLDER
-    (cd "$1" && sha256sum $(ls | grep -E '^[0-9]+(\.r[0-9]+)?\.(tar\.zst|json)$' |
-        grep -v stats))
-}
-fresh() { # CORPUS: the fetched column, and nothing else
-    rm -rf "$1"
-    mkdir "$1"
-    cp -r c/fetch "$1/"
-}
-tree() { find "$@" -type f -printf '%p %s %T@ %i\n' | sort; }
-stat_of() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; } # FILE KEY
 sum_of() { # KEY FILES...
     local key=$1 total=0 f
     shift

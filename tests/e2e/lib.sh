@@ -160,3 +160,18 @@ draw() { # N OPTIONS...
 
 # Fetch as fast as the local server can answer.
 FAST=(--allow-private --per-host 64 --per-host-rate 0 --backoff 0.05 --retries 1)
+
+# ---- columns ----
+
+# What a column holds, to the byte, but for its statistics.
+bytes() { # FOLDER of a column
+    (cd "$1" && sha256sum $(ls | grep -E '^[0-9]+(\.r[0-9]+)?\.(tar\.zst|json)$' |
+        grep -v stats))
+}
+fresh() { # CORPUS: the fetched column of c, and nothing else
+    rm -rf "$1"
+    mkdir "$1"
+    cp -r c/fetch "$1/"
+}
+tree() { find "$@" -type f -printf '%p %s %T@ %i\n' | sort; }
+stat_of() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; } # FILE KEY

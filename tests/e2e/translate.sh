@@ -38,18 +38,6 @@ translate() { # STATUS CORPUS OPTIONS...
     run "$1" capivara-translate --quiet --min-free 0 --corpus "$2" --lang pt \
         --model "$MODEL" "${@:3}"
 }
-# What a column holds, to the byte, but for its statistics.
-bytes() { # COLUMN FOLDER
-    (cd "$1" && sha256sum $(ls | grep -E '^[0-9]+(\.r[0-9]+)?\.(tar\.zst|json)$' |
-        grep -v stats))
-}
-fresh() { # CORPUS: the fetched column, and nothing else
-    rm -rf "$1"
-    mkdir "$1"
-    cp -r c/fetch "$1/"
-}
-tree() { find "$@" -type f -printf '%p %s %T@ %i\n' | sort; }
-stat_of() { sed -n "s/.*\"$2\":\([0-9.]*\).*/\1/p" "$1"; } # FILE KEY
 # texts FOLDER KEY: a line for each string of that key, by key of the sample
 texts() {
     local f
