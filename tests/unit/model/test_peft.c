@@ -306,6 +306,32 @@ static void an_adapter_is_written_and_read_back(void **state)
     assert_int_equal(cpv_peft_write("new/adapter", &s.p, &small, s.t, s.n, &err),
                      CPV_E_BUG);
     says(&err, "proj.2.weight' [5, 6]");
+    s.n++;
+    add(&s, "base_model.model.proj.3.weight", 5, 6);
+    assert_int_equal(cpv_peft_write("new/adapter", &s.p, &small, s.t, s.n, &err),
+                     CPV_E_BUG);
+    says(&err, "an adapter of 4 tensors, given 5");
+}
+
+/* [rank, in] and [out, rank] of each product: ffn is 8, width 4. */
+static void each_product_has_its_sizes(void **state)
+{
+    struct sample s = {.p = {.lora = {.rank = 1, .targets = ALL, .layers = 1}}};
+    char name[CPV_PEFT_NAME];
+    cpv_peft_file *f = NULL;
+    struct cpv_err err = {0};
+
+    (void)state;
+    for (unsigned t = 1; t <= CPV_CLIP_FFN_OUT; t <<= 1) {
+        add(&s, cpv_peft_pair_name(name, t, 0, false), 1, t == CPV_CLIP_FFN_OUT ? 8 : 4);
+        add(&s, cpv_peft_pair_name(name, t, 0, true), t == CPV_CLIP_FFN_IN ? 8 : 4, 1);
+    }
+    assert_ok(cpv_peft_write("all", &s.p, &small, s.t, s.n, &err));
+    assert_ok(cpv_peft_open(&f, "all", &small, &err));
+    assert_string_equal(cpv_peft_pair(f, CPV_CLIP_FFN_IN, 0, true)->name,
+                        "base_model.model.transformer.encoder.layer.0.intermediate.dense."
+                        "lora_B.weight");
+    cpv_peft_close(&f);
 }
 
 static int write_sample(const struct sample *s, const char *folder, struct cpv_err *err)
@@ -464,6 +490,7 @@ int main(void)
         cmocka_unit_test(targets_are_chosen_as_by_peft),
         cmocka_unit_test(what_is_not_understood_is_refused_by_name),
         cmocka_unit_test(an_adapter_is_written_and_read_back),
+        cmocka_unit_test(each_product_has_its_sizes),
         cmocka_unit_test(tensors_must_be_those_of_the_settings),
         cmocka_unit_test(folders_must_be_whole),
         cmocka_unit_test(a_state_is_read_by_its_longer_names),
