@@ -27,7 +27,7 @@ if [ -z "$tmp" ]; then
 fi
 ninja -C "$build" tests/parity/clip_steps > /dev/null
 ours=$build/tests/parity/clip_steps
-peer() { "$python" "$here/peft.py" "$@"; }
+peer() { "$python" "$here/peft_peer.py" "$@"; }
 status=0
 near() { peer near "$1" "$2" "$3" || status=1; }
 batch=${BATCH:-16}

@@ -2,17 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The peers' side of peft.sh: open_clip's towers, PEFT's adapters, torch's optimizer.
 
-    peft.py data GOLDEN OUT                       texts.safetensors as ids and image.f32
-    peft.py adapter MODEL lora|proj OUT           an adapter that PEFT writes; lora_B not 0
-    peft.py texts MODEL ADAPTER|- FOLDER COUNT OUT      unit vectors, f32
-    peft.py images MODEL PIXELS COUNT OUT
-    peft.py pixels MODEL COUNT OUT                random ones
-    peft.py strict MODEL BASE                     open_clip loads it, every tensor; its image
+    peft_peer.py data GOLDEN OUT                       texts.safetensors as ids and image.f32
+    peft_peer.py adapter MODEL lora|proj OUT           an adapter that PEFT writes; lora_B not 0
+    peft_peer.py texts MODEL ADAPTER|- FOLDER COUNT OUT      unit vectors, f32
+    peft_peer.py images MODEL PIXELS COUNT OUT
+    peft_peer.py pixels MODEL COUNT OUT                random ones
+    peft_peer.py strict MODEL BASE                     open_clip loads it, every tensor; its image
                                                   tower and logit_scale are BASE's
-    peft.py step MODEL ADAPTER|- lora|proj|full FOLDER BATCH OUT      f64
-    peft.py steps MODEL ADAPTER|- lora|proj|full FOLDER BATCH LR ...  f32
-    peft.py near A B TOLERANCE                    files of f32, or two columns of numbers
-    peft.py gradients OURS THEIRS
+    peft_peer.py step MODEL ADAPTER|- lora|proj|full FOLDER BATCH OUT      f64
+    peft_peer.py steps MODEL ADAPTER|- lora|proj|full FOLDER BATCH LR ...  f32
+    peft_peer.py near A B TOLERANCE                    files of f32, or two columns of numbers
+    peft_peer.py gradients OURS THEIRS
 
 MODEL: a folder with open_clip_config.json, open_clip_model.safetensors, text/config.json.
 Texts are padded to 77; dropout is off. THREADS: 2.
