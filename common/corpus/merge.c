@@ -12,6 +12,14 @@ bool cpv_ext_is_image(const char *ext)
            strcmp(ext, "png") == 0 || strcmp(ext, "webp") == 0;
 }
 
+const char *cpv_image_ext(const struct cpv_sample_entry *e)
+{
+    for (uint32_t m = 0; m < e->n_members; m++)
+        if (cpv_ext_is_image(e->members[m].ext))
+            return e->members[m].ext;
+    return NULL;
+}
+
 /* Add every column's object to one; later values replace earlier ones in place. */
 static int add_keys(const struct cpv_sample *samples, size_t n, json_t *all,
                     struct cpv_err *err)

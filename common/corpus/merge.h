@@ -12,11 +12,14 @@
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 #include "common/format/sample.h"
+#include "common/format/shard.h"
 
 enum { CPV_MERGE_MEMBERS_MAX = 128 };
 
 /* Is this extension one of an image's? */
 bool cpv_ext_is_image(const char *ext);
+/* That of a sample's image, the first one's; NULL if it has none. */
+const char *cpv_image_ext(const struct cpv_sample_entry *e);
 
 /*
  * Merge the same sample of n columns. Of equal extensions (other than json) the first

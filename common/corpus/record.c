@@ -356,3 +356,16 @@ int cpv_record_statuses(const struct cpv_record *r, cpv_arena *mem,
     cpv_buf_release(&found);
     return *out ? CPV_OK : cpv_fail_memory(err);
 }
+
+void cpv_record_rows(const struct cpv_record *r, uint64_t *rows, uint32_t n)
+{
+    uint64_t row = r->row_begin, f = 0;
+
+    for (uint32_t i = 0; i < n; i++, row++) {
+        while (f < r->n_failures && r->failures[f].row <= row) {
+            row += r->failures[f].row == row;
+            f++;
+        }
+        rows[i] = row;
+    }
+}

@@ -61,6 +61,12 @@ CPV_MUST_CHECK int cpv_record_read(const char *path, cpv_arena *mem,
 CPV_MUST_CHECK int cpv_record_commit(const char *path, const struct cpv_record *r,
                                      bool *existed, struct cpv_err *err);
 
+/*
+ * Rows of the samples 0 ... n - 1 of the part: those of its range that are left over when
+ * the failures (ascending by row) are taken out, in order. `rows`: [n].
+ */
+void cpv_record_rows(const struct cpv_record *r, uint64_t *rows, uint32_t n);
+
 /* Statuses with their counts, for tables and statistics; sorted by word. */
 struct cpv_status_count {
     const char *status;

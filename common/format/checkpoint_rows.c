@@ -10,6 +10,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/size.h"
+#include "common/format/half.h"
 
 /* n elements from `from`, one after the other. */
 typedef void (*convert_fn)(float *to, const uint8_t *from, size_t n);
@@ -41,36 +42,13 @@ static void from_f64(float *to, const uint8_t *from, size_t n)
     }
 }
 
-/*
- * IEEE 754 binary16: a sign, 5 bits of exponent (bias 15), 10 of fraction. A subnormal
- * is fraction * 2^-24, exact as an integer times a power of two. A NaN is made quiet, as
- * the processor does it.
- */
-static inline float half(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7FFF, bits;
-    float v;
-
-    if (rest < 0x0400) {
-        v = (float)rest * 0x1p-24f;
-        memcpy(&bits, &v, sizeof bits);
-        bits |= sign;
-    } else if (rest < 0x7C00) {
-        bits = sign | ((rest << 13) + ((127u - 15u) << 23));
-    } else {
-        bits = sign | 0x7F800000 | (rest & 0x3FF) << 13 | (rest > 0x7C00 ? 0x400000 : 0);
-    }
-    memcpy(&v, &bits, sizeof v);
-    return v;
-}
-
 static void from_f16(float *to, const uint8_t *from, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         uint16_t h;
 
         memcpy(&h, from + 2 * i, sizeof h);
-        to[i] = half(h);
+        to[i] = cpv_half_value(h);
     }
 }
 

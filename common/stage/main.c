@@ -69,23 +69,26 @@ static int describe(struct life *l, struct cpv_err *err)
     return CPV_OK;
 }
 
+/* "shard.%s" for "train": "shard.train". */
+static const char *put_name(struct life *l, const char *pattern, const char *name)
+{
+    const char *at = name ? strstr(pattern, "%s") : NULL;
+
+    return at ? cpv_arena_printf(l->mem, "%.*s%s%s", (int)(at - pattern), pattern, name,
+                                 at + 2)
+              : pattern;
+}
+
 /* "shard.%s" and "shards/%s" become this instance's section and column. */
 static int name_instance(struct life *l, struct cpv_err *err)
 {
     const struct cpv_stage *stage = l->stage;
     const char *instance = l->state.shared.instance;
-    const char *section = stage->section, *column = stage->column;
+    const char *section = put_name(l, stage->section, instance);
+    const char *column = put_name(l, stage->column, instance);
 
-    if (stage->instance) {
-        const char *at = strstr(stage->section, "%s"), *to = strstr(stage->column, "%s");
-
-        section = cpv_arena_printf(l->mem, "%.*s%s%s", (int)(at - stage->section),
-                                   stage->section, instance, at + 2);
-        column = cpv_arena_printf(l->mem, "%.*s%s%s", (int)(to - stage->column),
-                                  stage->column, instance, to + 2);
-        if (!section || !column)
-            return cpv_fail_memory(err);
-    }
+    if (!section || !column)
+        return cpv_fail_memory(err);
     for (size_t i = 0; i < stage->n_groups; i++)
         l->groups[i].section =
             stage->groups[i].section ? stage->groups[i].section : section;
@@ -117,7 +120,7 @@ static int find_config(struct life *l, struct cpv_err *err)
 static int choose_instance(struct life *l, const cpv_config *config, struct cpv_err *err)
 {
     const struct cpv_stage *stage = l->stage;
-    const struct cpv_node *node;
+    const struct cpv_node *node = NULL;
     const char **instance = &l->state.shared.instance;
     size_t top = strcspn(stage->section, ".");
     char section[64];
@@ -125,7 +128,8 @@ static int choose_instance(struct life *l, const cpv_config *config, struct cpv_
     if (!stage->instance)
         return CPV_OK;
     (void)snprintf(section, sizeof section, "%.*s", (int)top, stage->section);
-    node = config && !*instance ? cpv_config_find(config, section) : NULL;
+    if (stage->section[top]) /* of all instances it lists none */
+        node = config && !*instance ? cpv_config_find(config, section) : NULL;
     if (node && node->kind == CPV_NODE_MAP && node->n == 1)
         *instance = cpv_arena_str(l->mem, cpv_bytes_str(node->keys[0]));
     if (!*instance)

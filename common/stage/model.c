@@ -2,11 +2,12 @@
 #include "common/stage/model.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/base/file.h"
 #include "common/base/hash.h"
+#include "common/base/sys.h"
 #include "common/compute/gpu.h"
-#include "common/model/cache.h"
 #include "common/model/files.h"
 
 enum { INDEX_MAX = 64 << 20 }; /* bytes of an index of weights */
@@ -46,19 +47,27 @@ static int only_folder(const struct cpv_model_place *at, const char **folder,
     return CPV_OK;
 }
 
-int cpv_stage_model_find(struct cpv_run *run, const char *text, const char *key,
-                         const char **folder, struct cpv_err *err)
+int cpv_stage_model_place(struct cpv_run *run, const char *text, const char *key,
+                          struct cpv_model_place *at, struct cpv_err *err)
 {
-    struct cpv_model_place at;
     struct cpv_err here = {0};
     int rc;
 
     if (!text || !*text)
         return cpv_fail(err, CPV_E_USAGE, "'%s': which model? A folder, or org/name",
                         key);
-    rc = cpv_model_find(text, run->base, run->mem, &at, err);
-    if (rc && run->base && !cpv_model_find(text, NULL, run->mem, &at, &here))
+    rc = cpv_model_find(text, run->base, run->mem, at, err);
+    if (rc && run->base && !cpv_model_find(text, NULL, run->mem, at, &here))
         rc = CPV_OK;
+    return rc;
+}
+
+int cpv_stage_model_find(struct cpv_run *run, const char *text, const char *key,
+                         const char **folder, struct cpv_err *err)
+{
+    struct cpv_model_place at;
+    int rc = cpv_stage_model_place(run, text, key, &at, err);
+
     return rc ? rc : only_folder(&at, folder, err);
 }
 
@@ -105,29 +114,49 @@ static int shards_of(const char *folder, const char *index, cpv_arena *mem,
     return rc;
 }
 
-int cpv_stage_model_digest(const char *folder, cpv_arena *mem, const char **hex,
+static int put_hex(const uint8_t digest[CPV_SHA256_SIZE], cpv_arena *mem,
+                   const char **hex, struct cpv_err *err)
+{
+    char text[CPV_SHA256_HEX];
+
+    cpv_hex(text, digest, CPV_SHA256_SIZE);
+    *hex = cpv_arena_str(mem, cpv_bytes_str(text));
+    return *hex ? CPV_OK : cpv_fail_memory(err);
+}
+
+static bool is_file(const char *path)
+{
+    struct stat st;
+
+    return cpv_sys.stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+int cpv_stage_model_digest(const char *path, cpv_arena *mem, const char **hex,
                            struct cpv_err *err)
 {
     struct cpv_model_files files;
     struct cpv_names needed = {0}, shards = {0};
     struct cpv_buf list = {0};
     uint8_t digest[CPV_SHA256_SIZE];
-    char text[CPV_SHA256_HEX];
-    int rc = cpv_model_files_look(folder, mem, &files, err);
+    int rc;
+
+    if (is_file(path)) {
+        rc = cpv_file_sha256(path, digest, err);
+        return rc ? rc : put_hex(digest, mem, hex, err);
+    }
+    rc = cpv_model_files_look(path, mem, &files, err);
 
     if (!rc)
         rc = cpv_files_choose(&files.names, mem, &needed, err);
     if (!rc && files.weights.file && files.weights.index)
-        rc = shards_of(folder, files.weights.file, mem, &shards, err);
+        rc = shards_of(path, files.weights.file, mem, &shards, err);
     if (!rc)
-        rc = add_digests(folder, &needed, mem, &list, err);
+        rc = add_digests(path, &needed, mem, &list, err);
     if (!rc)
-        rc = add_digests(folder, &shards, mem, &list, err);
+        rc = add_digests(path, &shards, mem, &list, err);
     if (!rc) {
         cpv_sha256_of(digest, cpv_buf_view(&list));
-        cpv_hex(text, digest, sizeof digest);
-        *hex = cpv_arena_str(mem, cpv_bytes_str(text));
-        rc = *hex ? CPV_OK : cpv_fail_memory(err);
+        rc = put_hex(digest, mem, hex, err);
     }
     cpv_buf_release(&list);
     return rc;

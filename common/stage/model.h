@@ -10,6 +10,7 @@
 
 #include "common/compute/compute.h"
 #include "common/model/beam.h"
+#include "common/model/cache.h"
 #include "common/stage/stage.h"
 
 /* ---- settings that all of them have ---- */
@@ -88,12 +89,18 @@ CPV_MUST_CHECK int cpv_stage_model_find(struct cpv_run *run, const char *text,
                                         const char *key, const char **folder,
                                         struct cpv_err *err);
 
+/* The same, where a single checkpoint file does as well. */
+CPV_MUST_CHECK int cpv_stage_model_place(struct cpv_run *run, const char *text,
+                                         const char *key, struct cpv_model_place *at,
+                                         struct cpv_err *err);
+
 /* The same for a program that was started without a corpus. */
 CPV_MUST_CHECK int cpv_model_folder(const char *text, cpv_arena *mem, const char **folder,
                                     struct cpv_err *err);
 
-/* Digest over names and contents of the model's files that matter, as hexadecimal. */
-CPV_MUST_CHECK int cpv_stage_model_digest(const char *folder, cpv_arena *mem,
+/* Digest over names and contents of the model's files that matter, as hexadecimal; of a
+ * model that is a single file, its own. */
+CPV_MUST_CHECK int cpv_stage_model_digest(const char *path, cpv_arena *mem,
                                           const char **hex, struct cpv_err *err);
 
 /* "cpu" or "cuda": what --device means here. */

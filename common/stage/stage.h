@@ -48,7 +48,8 @@ struct cpv_stage {
     /*
      * One column, or one for each of several instances that an option selects
      * ("name" for shards, "lang" for translations). With an instance, section and
-     * column hold one %s for it: "shard.%s", "shards/%s". Without, they are plain.
+     * column hold one %s for it: "shard.%s", "shards/%s". Without, they are plain. A
+     * section without %s is that of all instances, which must then be named.
      */
     const char *instance;      /* NULL, or the option's name */
     const char *instance_help; /* its line in --help */

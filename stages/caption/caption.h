@@ -97,14 +97,6 @@ void counts_add(struct caption_counts *c, const struct answer *a, bool fresh);
 /* The inside of the stats object. */
 void counts_put(const struct caption_counts *c, struct cpv_buf *out);
 
-/* ---- rows ---- */
-
-/*
- * Rows of an input part that has the samples 0 ... n - 1 and these failures (ascending by
- * row): those that are left over, in order, are the samples'. `rows`: [n].
- */
-void rows_of_samples(const struct cpv_record *input, uint64_t *rows, uint32_t n);
-
 /* ---- the engine ---- */
 
 /* A picture on its way. The engine sees nothing of the first line. */

@@ -63,7 +63,7 @@ static int read_input(caption_part *p, struct cpv_err *err)
     p->fresh = cpv_arena_calloc(mem, (size_t)p->n + 1, sizeof *p->fresh);
     if (!p->at || !p->rows || !p->fresh)
         return cpv_fail_memory(err);
-    rows_of_samples(&record, p->rows, p->n);
+    cpv_record_rows(&record, p->rows, p->n);
     return CPV_OK;
 }
 
@@ -133,18 +133,15 @@ bool part_done(const caption_part *p)
 static int read_picture(caption_part *p, uint32_t i, struct picture *one,
                         struct cpv_err *err)
 {
-    const struct cpv_sample_entry *e = cpv_shard_entry(p->in, i);
+    const char *ext = cpv_image_ext(cpv_shard_entry(p->in, i));
     struct cpv_sample s;
-    uint32_t m = 0;
     int rc;
 
-    while (m < e->n_members && !cpv_ext_is_image(e->members[m].ext))
-        m++;
-    if (m == e->n_members) {
+    if (!ext) {
         one->status = "no_image";
         return CPV_OK;
     }
-    rc = cpv_shard_read(p->in, i, e->members[m].ext, p->mem, &s, err);
+    rc = cpv_shard_read(p->in, i, ext, p->mem, &s, err);
     if (!rc)
         cpv_buf_add(&one->file, s.members[0].data.data, s.members[0].data.size);
     cpv_arena_reset(p->mem);

@@ -88,27 +88,6 @@ static void many_captions_are_told_apart(void **state)
     counts_release(&c);
 }
 
-static void failed_rows_are_passed_over(void **state)
-{
-    struct cpv_failure f[] = {
-        {.row = 100}, {.row = 101}, {.row = 103}, {.row = 107}, {.row = 107}};
-    struct cpv_record r = {.row_begin = 100,
-                           .row_end = 108,
-                           .failures = f,
-                           .n_failures = sizeof f / sizeof *f};
-    uint64_t rows[6];
-    static const uint64_t wanted[] = {102, 104, 105, 106, 108, 109};
-
-    (void)state;
-    rows_of_samples(&r, rows, 6);
-    for (int i = 0; i < 6; i++)
-        assert_true(rows[i] == wanted[i]);
-    r.n_failures = 0;
-    rows_of_samples(&r, rows, 6);
-    for (int i = 0; i < 6; i++)
-        assert_true(rows[i] == 100 + (uint64_t)i);
-}
-
 static void the_last_are_shared(void **state)
 {
     (void)state;
@@ -126,7 +105,6 @@ int main(void)
         cmocka_unit_test(everything_is_counted),
         cmocka_unit_test(nothing_is_no_division_by_nothing),
         cmocka_unit_test(many_captions_are_told_apart),
-        cmocka_unit_test(failed_rows_are_passed_over),
         cmocka_unit_test(the_last_are_shared),
     };
 

@@ -134,6 +134,27 @@ static void an_existing_record_stays(void **state)
     cpv_arena_close(&mem);
 }
 
+static void failed_rows_are_passed_over(void **state)
+{
+    struct cpv_failure f[] = {
+        {.row = 100}, {.row = 101}, {.row = 103}, {.row = 107}, {.row = 107}};
+    struct cpv_record r = {.row_begin = 100,
+                           .row_end = 108,
+                           .failures = f,
+                           .n_failures = sizeof f / sizeof *f};
+    uint64_t rows[6];
+    static const uint64_t wanted[] = {102, 104, 105, 106, 108, 109};
+
+    (void)state;
+    cpv_record_rows(&r, rows, 6);
+    for (int i = 0; i < 6; i++)
+        assert_true(rows[i] == wanted[i]);
+    r.n_failures = 0;
+    cpv_record_rows(&r, rows, 6);
+    for (int i = 0; i < 6; i++)
+        assert_true(rows[i] == 100 + (uint64_t)i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +162,7 @@ int main(void)
         cmocka_unit_test(decoding_gives_it_back),
         cmocka_unit_test(every_cut_is_noticed),
         cmocka_unit_test(wrong_types_are_named),
+        cmocka_unit_test(failed_rows_are_passed_over),
         cmocka_unit_test_setup_teardown(an_existing_record_stays, enter_scratch,
                                         leave_scratch),
     };
