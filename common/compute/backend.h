@@ -151,8 +151,6 @@ void cpv_compute_run(cpv_compute *c, struct cpv_op *op);
 /* "op: what is wrong" with all operands of op: sticks if it is the first. */
 void cpv_compute_refuse(cpv_compute *c, const struct cpv_op *op, const char *fmt, ...)
     CPV_PRINTF(3, 4);
-/* Host memory that lasts until the arena is rewound past here; NULL after a failure. */
-void *cpv_compute_host(cpv_compute *c, size_t size);
 /* Would the tape record this, if it is running? */
 bool cpv_tape_runs(const cpv_compute *c);
 /* Is w there, of c's device, made for this use, of these sizes (0: any)? */

@@ -32,6 +32,10 @@ void cpv_tape_clear(cpv_compute *c);
 /* x, as a value whose gradient is wanted. */
 cpv_tensor cpv_watch(cpv_compute *c, cpv_tensor x);
 
+/* Host memory that lasts until the context is rewound past here, for the argument of a
+ * segment; NULL after a failure. */
+void *cpv_compute_host(cpv_compute *c, size_t size);
+
 typedef cpv_tensor cpv_segment_fn(cpv_compute *c, void *arg, cpv_tensor x);
 cpv_tensor cpv_segment(cpv_compute *c, cpv_segment_fn *fn, void *arg, cpv_tensor x);
 

@@ -63,20 +63,6 @@ static int make_want(const struct cpv_arch_model *m, const struct cpv_arch_entry
     return make_named(m, e, layer, bias, suffix, w, err);
 }
 
-int cpv_arch_one(const struct cpv_arch_model *m, uint8_t id, uint64_t layer,
-                 struct cpv_arch_want *out, struct cpv_err *err)
-{
-    for (size_t i = 0; i < m->arch->n_entries; i++)
-        if (m->arch->entries[i].id == id && id)
-            return make_named(m, &m->arch->entries[i], layer, false, "", out, err);
-    return cpv_fail(err, CPV_E_BUG, "no entry %d in the table of %s", id, m->arch->name);
-}
-
-static bool has_bias(const struct cpv_arch_entry *e)
-{
-    return e->kind == CPV_ARCH_LINEAR || e->kind == CPV_ARCH_NORM;
-}
-
 /* How often an entry occurs, and in which layers. */
 static uint64_t layers_of(const struct cpv_arch_model *m, const struct cpv_arch_entry *e,
                           uint64_t *step)
@@ -85,6 +71,29 @@ static uint64_t layers_of(const struct cpv_arch_model *m, const struct cpv_arch_
 
     *step = e->every && m->dim[e->every] > 0 ? m->dim[e->every] : 1;
     return strchr(e->name, '*') ? n : n > 0;
+}
+
+int cpv_arch_one(const struct cpv_arch_model *m, uint8_t id, uint64_t layer,
+                 struct cpv_arch_want *out, struct cpv_err *err)
+{
+    const struct cpv_arch_entry *found = NULL;
+    uint64_t step;
+
+    /* Of two with one number that which occurs: a projection may be an MLP or linear. */
+    for (size_t i = 0; i < m->arch->n_entries && id; i++) {
+        const struct cpv_arch_entry *e = &m->arch->entries[i];
+
+        if (e->id == id && (!found || !layers_of(m, found, &step)))
+            found = e;
+    }
+    if (found)
+        return make_named(m, found, layer, false, "", out, err);
+    return cpv_fail(err, CPV_E_BUG, "no entry %d in the table of %s", id, m->arch->name);
+}
+
+static bool has_bias(const struct cpv_arch_entry *e)
+{
+    return e->kind == CPV_ARCH_LINEAR || e->kind == CPV_ARCH_NORM;
 }
 
 int cpv_arch_each(const struct cpv_arch_model *m, cpv_arch_each_fn *fn, void *ctx,

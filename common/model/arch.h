@@ -11,7 +11,8 @@
  *     cpv_arch_bind(&m, c, take, ...)        each tensor in its place; the first that is
  *                                            missing or of another shape is an error
  *     cpv_arch_one(&m, id, layer, ...)       or one by one, in the loader's order
- * (bind.h) cpv_arch_check(&m, c, ...)             or all of what is wrong, for a report
+ *                                            (bind.h)
+ *     cpv_arch_check(&m, c, ...)             or all of what is wrong, for a report
  *
  * A loader switches over `entry->id`:
  *
@@ -113,6 +114,15 @@ CPV_MUST_CHECK int cpv_arch_open(struct cpv_arch_model *out, const char *path,
 CPV_MUST_CHECK int cpv_arch_read(struct cpv_arch_model *out, const struct cpv_arch *arch,
                                  const struct cpv_hf_object *config,
                                  const struct cpv_hf_object *text, struct cpv_err *err);
+/* Both configurations of an OpenCLIP model, for what is beside the sizes: of a folder, or
+ * the preset for a checkpoint, as cpv_arch_open takes them. */
+struct cpv_arch_files {
+    cpv_hf_config *file, *text_file; /* text_file NULL: the preset has both */
+    struct cpv_hf_object root, text;
+};
+CPV_MUST_CHECK int cpv_arch_files_open(struct cpv_arch_files *out, const char *path,
+                                       struct cpv_err *err);
+void cpv_arch_files_close(struct cpv_arch_files *f);
 /* Of a `model_type`; NULL: none. */
 const struct cpv_arch *cpv_arch_of_type(const char *model_type);
 

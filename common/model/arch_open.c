@@ -48,51 +48,112 @@ static int keep_name(struct cpv_arch_model *out, cpv_arena *mem, struct cpv_err 
     return out->config ? CPV_OK : cpv_fail_memory(err);
 }
 
-static int open_preset(struct cpv_arch_model *out, cpv_arena *mem, struct cpv_err *err)
+/* ---- OpenCLIP ---- */
+
+static int open_preset(struct cpv_arch_files *f, struct cpv_err *err)
 {
-    struct cpv_hf_object root, text;
-    cpv_hf_config *c = NULL;
-    int rc = cpv_hf_config_parse(&c, cpv_bytes_of(PRESET, sizeof PRESET - 1), PRESET_NAME,
-                                 err);
+    int rc = cpv_hf_config_parse(&f->file, cpv_bytes_of(PRESET, sizeof PRESET - 1),
+                                 PRESET_NAME, err);
 
     if (!rc) {
-        root = cpv_hf_config_root(c);
-        text = cpv_hf_object(&root, "text_config");
-        rc = cpv_arch_read(out, &cpv_arch_clip, &root, &text, err);
+        f->root = cpv_hf_config_root(f->file);
+        f->text = cpv_hf_object(&f->root, "text_config");
     }
-    if (!rc)
-        rc = keep_name(out, mem, err);
-    cpv_hf_config_close(&c);
     return rc;
 }
 
-static int open_clip(struct cpv_arch_model *out, const char *folder, const char *path,
-                     cpv_arena *mem, struct cpv_err *err)
+static int open_both(struct cpv_arch_files *f, const char *folder, const char *path,
+                     struct cpv_err *err)
 {
-    const char *text_path = cpv_arena_printf(mem, "%s/text/config.json", folder);
-    cpv_hf_config *c = NULL, *t = NULL;
-    struct cpv_hf_object root, text;
-    int rc = text_path ? cpv_hf_config_open(&c, path, err) : cpv_fail_memory(err);
+    struct cpv_buf text = {0};
+    int rc;
 
+    cpv_buf_printf(&text, "%s/text/config.json", folder);
+    rc = cpv_buf_cstr(&text) ? cpv_hf_config_open(&f->file, path, err)
+                             : cpv_fail_memory(err);
     if (!rc) {
-        rc = cpv_hf_config_open(&t, text_path, err);
+        rc = cpv_hf_config_open(&f->text_file, cpv_buf_cstr(&text), err);
         if (rc == CPV_E_ABSENT)
             rc = cpv_fail(err, CPV_E_INPUT,
                           "'%s' is not there: expected the configuration of the text "
                           "tower's model, as `capivara models pull` fetches it",
-                          text_path);
+                          cpv_buf_cstr(&text));
     }
     if (!rc) {
-        root = cpv_hf_config_root(c);
-        text = cpv_hf_config_root(t);
-        rc = cpv_arch_read(out, &cpv_arch_clip, &root, &text, err);
+        f->root = cpv_hf_config_root(f->file);
+        f->text = cpv_hf_config_root(f->text_file);
     }
-    if (!rc)
-        rc = keep_name(out, mem, err);
-    cpv_hf_config_close(&c);
-    cpv_hf_config_close(&t);
+    cpv_buf_release(&text);
     return rc;
 }
+
+/* A folder without a configuration is fine if it holds a checkpoint. */
+static int open_bare(struct cpv_arch_files *f, const char *folder, cpv_arena *mem,
+                     struct cpv_err *err)
+{
+    const char *typed = cpv_arena_printf(mem, "%s/config.json", folder);
+    struct cpv_model_files files;
+    int rc =
+        typed ? cpv_model_files_look(folder, mem, &files, err) : cpv_fail_memory(err);
+
+    if (rc)
+        return rc;
+    if (files.weights.format && strcmp(files.weights.format, "checkpoint") == 0)
+        return open_preset(f, err);
+    if (cpv_file_exists(typed))
+        return cpv_fail(err, CPV_E_INPUT,
+                        "'%s' has no open_clip_config.json: expected an OpenCLIP model",
+                        folder);
+    return cpv_fail(err, CPV_E_INPUT,
+                    "'%s' has neither config.json nor open_clip_config.json", folder);
+}
+
+int cpv_arch_files_open(struct cpv_arch_files *out, const char *path, struct cpv_err *err)
+{
+    cpv_arena *mem = NULL;
+    const char *clip = NULL;
+    struct stat st;
+    int rc = cpv_arena_open(&mem, 0, err);
+
+    memset(out, 0, sizeof *out);
+    if (!rc && !(clip = cpv_arena_printf(mem, "%s/open_clip_config.json", path)))
+        rc = cpv_fail_memory(err);
+    if (rc)
+        ;
+    else if (cpv_sys.stat(path, &st) == 0 && S_ISREG(st.st_mode))
+        rc = open_preset(out, err);
+    else if (cpv_file_exists(clip))
+        rc = open_both(out, path, clip, err);
+    else
+        rc = open_bare(out, path, mem, err);
+    cpv_arena_close(&mem);
+    if (rc)
+        cpv_arch_files_close(out);
+    return rc;
+}
+
+void cpv_arch_files_close(struct cpv_arch_files *f)
+{
+    cpv_hf_config_close(&f->file);
+    cpv_hf_config_close(&f->text_file);
+}
+
+static int open_clip(struct cpv_arch_model *out, const char *path, cpv_arena *mem,
+                     struct cpv_err *err)
+{
+    struct cpv_arch_files f;
+    int rc = cpv_arch_files_open(&f, path, err);
+
+    if (rc)
+        return rc;
+    rc = cpv_arch_read(out, &cpv_arch_clip, &f.root, &f.text, err);
+    if (!rc)
+        rc = keep_name(out, mem, err);
+    cpv_arch_files_close(&f);
+    return rc;
+}
+
+/* ---- the others ---- */
 
 static int open_typed(struct cpv_arch_model *out, const char *path, cpv_arena *mem,
                       struct cpv_err *err)
@@ -126,23 +187,12 @@ int cpv_arch_open(struct cpv_arch_model *out, const char *path, cpv_arena *mem,
 {
     const char *clip = cpv_arena_printf(mem, "%s/open_clip_config.json", path);
     const char *typed = cpv_arena_printf(mem, "%s/config.json", path);
-    struct cpv_model_files files;
     struct stat st;
-    int rc;
 
     if (!clip || !typed)
         return cpv_fail_memory(err);
-    if (cpv_sys.stat(path, &st) == 0 && S_ISREG(st.st_mode))
-        return open_preset(out, mem, err);
-    if (cpv_file_exists(clip))
-        return open_clip(out, path, clip, mem, err);
-    if (cpv_file_exists(typed))
+    if (!cpv_file_exists(clip) && cpv_file_exists(typed) &&
+        !(cpv_sys.stat(path, &st) == 0 && S_ISREG(st.st_mode)))
         return open_typed(out, typed, mem, err);
-    rc = cpv_model_files_look(path, mem, &files, err);
-    if (rc)
-        return rc;
-    if (files.weights.format && strcmp(files.weights.format, "checkpoint") == 0)
-        return open_preset(out, mem, err);
-    return cpv_fail(err, CPV_E_INPUT,
-                    "'%s' has neither config.json nor open_clip_config.json", path);
+    return open_clip(out, path, mem, err);
 }

@@ -80,7 +80,8 @@ const cpv_weight *cpv_bind_patches(const struct cpv_bind *b, uint64_t layer, uin
     if (!find(b, layer, id, 4, &w))
         return NULL;
     return cpv_params_patches(b->params, (int64_t)w.dim[0], (int64_t)w.dim[1],
-                              (int64_t)w.dim[2], "%s", w.name);
+                              (int64_t)w.dim[2], w.entry->kind == CPV_ARCH_LINEAR, "%s",
+                              w.name);
 }
 
 const cpv_weight *cpv_bind_table(const struct cpv_bind *b, uint64_t layer, uint8_t id)

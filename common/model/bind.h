@@ -34,7 +34,7 @@ const cpv_weight *cpv_bind_linear(const struct cpv_bind *b, uint64_t layer, uint
 const cpv_weight *cpv_bind_fused(const struct cpv_bind *b, uint64_t layer,
                                  const uint8_t *id, int n);
 const cpv_weight *cpv_bind_norm(const struct cpv_bind *b, uint64_t layer, uint8_t id);
-/* A LINEAR [out, channels, patch, patch] with its bias. */
+/* A LINEAR [out, channels, patch, patch] with its bias, or a MATRIX without. */
 const cpv_weight *cpv_bind_patches(const struct cpv_bind *b, uint64_t layer, uint8_t id);
 /* A MATRIX or TENSOR [..., cols] as a table. */
 const cpv_weight *cpv_bind_table(const struct cpv_bind *b, uint64_t layer, uint8_t id);

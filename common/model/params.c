@@ -330,22 +330,25 @@ static int slices(void *arg, int64_t first, int64_t n, float *to, struct cpv_err
 }
 
 const cpv_weight *cpv_params_patches(cpv_params *p, int64_t out, int64_t channels,
-                                     int64_t patch, const char *fmt, ...)
+                                     int64_t patch, bool bias, const char *fmt, ...)
 {
     FORMAT(name, fmt);
     int64_t each = channels * patch * patch;
     const struct cpv_ckpt_tensor *t = need_patches(p, name, out, channels, patch);
-    const struct cpv_ckpt_tensor *bias = need(p, name, ".bias", 1, out, 1);
-    const struct cpv_ckpt_tensor *from[] = {t, bias};
+    const struct cpv_ckpt_tensor *b = bias ? need(p, name, ".bias", 1, out, 1) : NULL;
+    const struct cpv_ckpt_tensor *from[] = {t, b};
     struct cpv_weight_params w = {
         .name = name,
         .out = out,
         .in = each,
         .use = CPV_USE_LINEAR,
-        .matrix = {.rows = slices, .arg = (void *)(uintptr_t)t},
-        .bias = {.rows = cpv_params_vector, .arg = (void *)(uintptr_t)bias}};
+        .matrix = {.rows = slices, .arg = (void *)(uintptr_t)t}};
 
-    return p->err.code ? NULL : cpv_params_make(p, &w, from, 2);
+    if (bias) {
+        w.bias.rows = cpv_params_vector;
+        w.bias.arg = (void *)(uintptr_t)b;
+    }
+    return p->err.code ? NULL : cpv_params_make(p, &w, from, bias ? 2 : 1);
 }
 
 const cpv_weight *cpv_params_norm(cpv_params *p, int64_t n, const char *fmt, ...)

@@ -53,10 +53,10 @@ const cpv_weight *cpv_params_fused(cpv_params *p, int64_t out, int64_t in,
                                    const char *const *part, int n, const char *fmt, ...)
     CPV_PRINTF(6, 7);
 /* The projection of square patches, a convolution: NAME.weight [out, channels, patch,
- * patch] and NAME.bias [out]. */
+ * patch] and, with `bias`, NAME.bias [out]. */
 const cpv_weight *cpv_params_patches(cpv_params *p, int64_t out, int64_t channels,
-                                     int64_t patch, const char *fmt, ...)
-    CPV_PRINTF(5, 6);
+                                     int64_t patch, bool bias, const char *fmt, ...)
+    CPV_PRINTF(6, 7);
 /* NAME.weight [n] and NAME.bias [n] of a layer norm. */
 const cpv_weight *cpv_params_norm(cpv_params *p, int64_t n, const char *fmt, ...)
     CPV_PRINTF(3, 4);

@@ -2,21 +2,27 @@
 /*
  * See pixels.h. What the keys mean, their defaults and the order of rounding are those of
  * transformers 4.57, models/blip/image_processing_blip.py (the slow class) with
- * image_transforms.py. A value depends on its byte and plane alone: 3 x 256 floats, made
- * once in numpy's steps, are all of the arithmetic.
+ * image_transforms.py, and of open_clip 3.3.0, transform.py, with torchvision's
+ * functional.py (_compute_resized_output_size, center_crop). A value depends on its byte
+ * and plane alone: 3 x 256 floats, made once in numpy's steps, are all of the arithmetic;
+ * PyTorch's (a division by 255 in f32) give the same ones.
  */
 #include "common/model/pixels.h"
 
-#include "common/base/sys.h"
-#include "common/format/hf_config.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
 
-enum { SIZE_MAX_PX = 1 << 14 };
+#include "common/base/sys.h"
+
+enum { SIZE_MAX_PX = 1 << 14, SIDE_MAX_PX = 65500 };
 
 struct cpv_pixels_maker {
     cpv_image_worker *image;
     struct cpv_buf columns, resized;
     struct cpv_image_result result; /* holds the words that `detail` shows */
     int size;
+    bool crop;
     enum cpv_image_filter filter;
     float value[3][256];
 };
@@ -133,6 +139,35 @@ int cpv_pixels_config_read(struct cpv_pixels_config *out, const char *folder,
     return rc;
 }
 
+/* One number, or the same one twice. */
+static void read_clip_size(const struct cpv_hf_object *o, int image)
+{
+    int64_t size[2] = {image, image};
+    size_t n = cpv_hf_ints(o, "size", size, 2, 1, SIZE_MAX_PX);
+
+    if ((n > 0 && size[0] != image) || (n > 1 && size[1] != image))
+        cpv_hf_mistake(o, "size", "%d, as image_size of the tower (found %d)", image,
+                       (int)(size[0] == image ? size[1] : size[0]));
+}
+
+void cpv_pixels_config_clip(struct cpv_pixels_config *out, const struct cpv_hf_object *o,
+                            int image)
+{
+    static const char *const FILTERS[] = {"bicubic", "random", NULL};
+    static const char *const MODES[] = {"shortest", "squash", NULL};
+
+    defaults(out);
+    out->size = image;
+    read_clip_size(o, image);
+    /* `random` draws only for training: else it is bicubic. */
+    (void)cpv_hf_word(o, "interpolation", FILTERS, 0);
+    out->crop = cpv_hf_word(o, "resize_mode", MODES, 0) == 0;
+    if (strcmp(cpv_hf_text(o, "mode", "RGB"), "RGB") != 0)
+        cpv_hf_mistake(o, "mode", "RGB");
+    read_planes(o, "mean", -1e6, out->mean);
+    read_planes(o, "std", 1e-6, out->std);
+}
+
 /* ---- pictures ---- */
 
 int cpv_pixels_open(cpv_pixels_maker **out, const struct cpv_pixels_config *config,
@@ -145,6 +180,7 @@ int cpv_pixels_open(cpv_pixels_maker **out, const struct cpv_pixels_config *conf
     if (!p)
         return cpv_fail_memory(err);
     p->size = config->size;
+    p->crop = config->crop;
     p->filter = config->filter;
     for (int k = 0; k < 3; k++)
         for (int i = 0; i < 256; i++) {
@@ -178,18 +214,58 @@ void cpv_pixels_close(cpv_pixels_maker **pp)
  * sizes). With 8 bits between it is not the same: a few values of a picture in five at
  * 384 differ, by up to 22.
  */
-static int resize(cpv_pixels_maker *p, struct cpv_pixels in, struct cpv_pixels *out,
-                  struct cpv_err *err)
+static int resize(cpv_pixels_maker *p, struct cpv_pixels in, uint32_t width,
+                  uint32_t height, struct cpv_pixels *out, struct cpv_err *err)
 {
-    uint32_t side = (uint32_t)p->size;
-    int64_t lower = (int64_t)in.height - side, narrower = (int64_t)in.width - side;
+    int64_t lower = (int64_t)in.height - height, narrower = (int64_t)in.width - width;
     struct cpv_pixels columns = in;
     int rc = CPV_OK;
 
     if (lower > 0 && lower > 2 * narrower)
-        rc = cpv_image_resize(&in, in.width, side, p->filter, &p->columns, &columns, err);
+        rc = cpv_image_resize(&in, in.width, height, p->filter, &p->columns, &columns,
+                              err);
     if (!rc)
-        rc = cpv_image_resize(&columns, side, side, p->filter, &p->resized, out, err);
+        rc = cpv_image_resize(&columns, width, height, p->filter, &p->resized, out, err);
+    return rc;
+}
+
+/* The longer side where the shorter one becomes `size`: as Python's int(size * long /
+ * short). */
+static uint32_t in_ratio(uint32_t size, uint32_t side, uint32_t shorter)
+{
+    double longer = (double)((uint64_t)size * side) / shorter;
+
+    return longer > SIDE_MAX_PX ? SIDE_MAX_PX + 1 : (uint32_t)longer;
+}
+
+/* The middle `size` of a side begins here: half to even, as Python rounds. */
+static size_t middle(uint32_t side, uint32_t size)
+{
+    return (size_t)nearbyint((side - size) / 2.0);
+}
+
+/* The picture's square, or status ASPECT. */
+static int square(cpv_pixels_maker *p, struct cpv_pixels in, struct cpv_pixels *out,
+                  struct cpv_err *err)
+{
+    uint32_t size = (uint32_t)p->size, width = size, height = size;
+    int rc;
+
+    if (p->crop && in.width > in.height)
+        width = in_ratio(size, in.width, in.height);
+    else if (p->crop)
+        height = in_ratio(size, in.height, in.width);
+    if (width > SIDE_MAX_PX || height > SIDE_MAX_PX) {
+        p->result.status = CPV_IMAGE_ASPECT;
+        snprintf(p->result.detail, sizeof p->result.detail,
+                 "%u x %u is too narrow to be scaled to %u", in.width, in.height, size);
+        return CPV_OK;
+    }
+    rc = resize(p, in, width, height, out, err);
+    if (!rc) {
+        out->data += middle(height, size) * out->stride + 3 * middle(width, size);
+        out->width = out->height = size;
+    }
     return rc;
 }
 
@@ -218,8 +294,9 @@ int cpv_pixels_make(cpv_pixels_maker *p, struct cpv_bytes file, int64_t max_pixe
     *detail = p->result.detail;
     if (rc || p->result.status != CPV_IMAGE_OK)
         return rc;
-    rc = resize(p, upright, &resized, err);
-    if (!rc)
+    rc = square(p, upright, &resized, err);
+    *status = p->result.status;
+    if (!rc && *status == CPV_IMAGE_OK)
         to_planes(p, &resized, out);
     return rc;
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "common/base/half.h"
+
 static uint32_t bits_of(float x)
 {
     uint32_t u;
@@ -28,20 +30,6 @@ static uint16_t to_bf16(uint32_t u)
     return (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
 }
 
-/* IEEE binary16. Below 2^-14, adding 1/2 lines up the fraction with the last place of a
- * subnormal, and the addition rounds. */
-static uint16_t to_f16(uint32_t u)
-{
-    uint32_t sign = u >> 16 & 0x8000u, a = u & 0x7fffffffu;
-    uint32_t normal = (a + 0xfffu + (a >> 13 & 1) - (112u << 23)) >> 13;
-    uint32_t tiny = bits_of(float_of(a) + 0.5f) - bits_of(0.5f);
-    uint32_t inf = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
-    uint32_t h = a < 113u << 23 ? tiny : normal;
-
-    /* 65520 and more round to infinity: */
-    return (uint16_t)(sign | (a >= 0x477ff000u ? inf : h));
-}
-
 static uint32_t from_f16(uint16_t h)
 {
     uint32_t sign = (h & 0x8000u) << 16, a = h & 0x7fffu;
@@ -62,7 +50,7 @@ void cpv_half_from_f32(cpv_dtype dtype, void *to, const void *f32, size_t n)
             h[i] = to_bf16(u[i]);
     else if (dtype == CPV_F16)
         for (size_t i = 0; i < n; i++)
-            h[i] = to_f16(u[i]);
+            h[i] = cpv_half_of(float_of(u[i]));
     else
         memcpy(to, f32, n * 4);
 }
