@@ -8,8 +8,8 @@
  *     data_close(&d)
  *
  * About 1 KB a sample for the embedding and 2 bytes a ... 4 bytes a token. What a sample
- * gives depends on the files and the settings alone; what a step takes, on these, the seed
- * and the step's number, and on nothing that came before.
+ * gives depends on the files and the settings alone; what a step takes, on these, the
+ * seed and the step's number, and on nothing that came before.
  */
 #ifndef CPV_TRAINER_DATA_H
 #define CPV_TRAINER_DATA_H
@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/cli.h"
 #include "common/base/log.h"
 #include "common/base/progress.h"
 #include "common/corpus/captions.h"
@@ -29,8 +30,8 @@ struct data_params {
     const cpv_clip *model; /* tokens and the size of embeddings */
     struct cpv_texts languages;
     struct cpv_captions_how how;
-    bool pixels;       /* where pictures lie is wanted, not embeddings */
-    uint64_t most;     /* samples at most, the first ones; 0: all */
+    bool pixels;   /* where pictures lie is wanted, not embeddings */
+    uint64_t most; /* samples at most, the first ones; 0: all */
     int threads;
     cpv_log *log;
     cpv_progress *progress; /* counts files */
@@ -38,10 +39,10 @@ struct data_params {
 
 /* What a set lacked. */
 struct data_counts {
-    uint64_t samples;    /* that are there to train on */
-    uint64_t captions;   /* and theirs */
+    uint64_t samples;  /* that are there to train on */
+    uint64_t captions; /* and theirs */
     uint64_t tokens;
-    uint64_t broken;     /* no embedding or image, JSON that is none, another size */
+    uint64_t broken;      /* no embedding or image, JSON that is none, another size */
     uint64_t captionless; /* without a caption in any of the languages */
 };
 
@@ -85,7 +86,8 @@ struct data_pick {
 /* Batches of an epoch: whole ones only, unless there is none. */
 uint64_t data_batches(const data *d, const struct data_draw *draw);
 /* Step `step`, from 0: n picks (draw->batch, fewer if there are fewer samples). `order`
- * keeps an epoch's order between calls: [data_samples], with *epoch UINT64_MAX at first. */
+ * keeps an epoch's order between calls: [data_samples], with *epoch UINT64_MAX at first.
+ */
 uint32_t data_pick_batch(const data *d, const struct data_draw *draw, uint64_t step,
                          uint32_t *order, uint64_t *epoch, struct data_pick *out);
 

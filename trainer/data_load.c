@@ -211,8 +211,8 @@ static int find_pictures(struct chunk *c, struct cpv_samples **out, struct cpv_e
                                       : cpv_fail(err, not_ours.code, "%s", not_ours.text);
     if (!rc && c->map.size >= sizeof head)
         memcpy(head, c->map.data, sizeof head);
-    if (!rc && ((head[0] == 0x1F && head[1] == 0x8B) ||
-                cpv_load_u32(head) == 0xFD2FB528U))
+    if (!rc &&
+        ((head[0] == 0x1F && head[1] == 0x8B) || cpv_load_u32(head) == 0xFD2FB528U))
         rc = cpv_fail(err, CPV_E_INPUT,
                       "'%s': pixels are read at random, from plain tars and our own "
                       "shards; this one is compressed by others",
@@ -301,10 +301,11 @@ static int sum_up(struct loader *l, uint64_t *samples, struct cpv_err *err)
         d->counts.samples = l->p->most;
     *samples = d->counts.samples;
     if (*samples == 0)
-        return cpv_fail(err, CPV_E_INPUT,
-                        "'%s': no sample can be used: %llu broken, %llu without a caption",
-                        l->p->sets.at[0], (unsigned long long)d->counts.broken,
-                        (unsigned long long)d->counts.captionless);
+        return cpv_fail(
+            err, CPV_E_INPUT,
+            "'%s': no sample can be used: %llu broken, %llu without a caption",
+            l->p->sets.at[0], (unsigned long long)d->counts.broken,
+            (unsigned long long)d->counts.captionless);
     if (*samples > UINT32_MAX || captions > UINT32_MAX)
         return cpv_fail(err, CPV_E_INPUT, "'%s': more than 2^32 captions",
                         l->p->sets.at[0]);

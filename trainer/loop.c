@@ -11,7 +11,7 @@
 #include "common/base/progress.h"
 #include "common/base/queue.h"
 #include "common/base/stop.h"
-#include "common/model/find.h"
+#include "common/model/cache.h"
 #include "trainer/metrics.h"
 #include "trainer/state.h"
 #include "trainer/validate.h"
@@ -48,16 +48,16 @@ static int open_model(struct loop *l, struct cpv_err *err)
                                      .tokenizer = s->model.tokenizer,
                                      .adapter = s->model.adapter};
     struct cpv_clip_train train;
-    const char *path = NULL;
+    struct cpv_model_place place;
     int rc = settings_train(s, &train, err);
 
     params.train = &train;
     if (!rc)
         rc = cpv_device_open(&l->device, &device, err);
     if (!rc)
-        rc = cpv_model_find(s->model.path, s->run.config, l->mem, &path, err);
+        rc = cpv_model_find(s->model.path, s->run.base, l->mem, &place, err);
     if (!rc)
-        rc = cpv_clip_open(&l->model, l->device, path, &params, err);
+        rc = cpv_clip_open(&l->model, l->device, place.path, &params, err);
     return rc;
 }
 
@@ -78,12 +78,12 @@ static int open_data(struct loop *l, struct cpv_err *err)
     const struct data_counts *n;
     int rc = shares ? settings_shares(s, shares, err) : cpv_fail_memory(err);
 
-    params.how = (struct cpv_captions_how){
-        .kind = (enum cpv_captions_kind)s->data.captions,
-        .first = (size_t)s->data.first,
-        .keep = (size_t)s->data.keep,
-        .threshold = s->data.threshold,
-        .originals = (size_t)s->data.originals};
+    params.how =
+        (struct cpv_captions_how){.kind = (enum cpv_captions_kind)s->data.captions,
+                                  .first = (size_t)s->data.first,
+                                  .keep = (size_t)s->data.keep,
+                                  .threshold = s->data.threshold,
+                                  .originals = (size_t)s->data.originals};
     if (!rc)
         rc = cpv_progress_open(&params.progress, &progress, err);
     if (!rc)
@@ -118,9 +118,9 @@ static int open_step(struct loop *l, struct cpv_err *err)
                                  .threads = l->threads,
                                  .log = l->log};
 
-    params.schedule = (struct schedule){(enum schedule_name)s->optimizer.schedule,
-                                        s->optimizer.lr, s->optimizer.lr_min,
-                                        (uint64_t)s->optimizer.warmup, l->steps};
+    params.schedule =
+        (struct schedule){(enum schedule_name)s->optimizer.schedule, s->optimizer.lr,
+                          s->optimizer.lr_min, (uint64_t)s->optimizer.warmup, l->steps};
     return step_open(&l->step, &params, err);
 }
 
@@ -143,9 +143,8 @@ static int open_validation(struct loop *l, struct cpv_err *err)
     if (rc)
         return rc;
     /* Is there such a metric? Told before hours of training, not behind them. */
-    names.language = l->set->validation.languages.count
-                         ? l->set->validation.languages.at
-                         : l->set->data.languages.at;
+    names.language = l->set->validation.languages.count ? l->set->validation.languages.at
+                                                        : l->set->data.languages.at;
     names.n = l->set->validation.languages.count ? l->set->validation.languages.count
                                                  : l->set->data.languages.count;
     zero = cpv_arena_calloc(l->mem, names.n, sizeof *zero);
@@ -202,17 +201,17 @@ static int say_metrics(struct loop *l, const struct step_figures *f, struct cpv_
     struct state *s = &l->state;
     double n = s->steps ? (double)s->steps : 1;
     int64_t now = cpv_clock_ns();
-    struct metrics_line line = {
-        .step = s->step,
-        .epoch = (double)s->step / (double)data_batches(l->data, &l->draw),
-        .loss = s->loss / n,
-        .text_accuracy = s->texts / n,
-        .image_accuracy = s->images / n,
-        .lr = f->rate,
-        .logit_scale = f->scale,
-        .pairs = s->all_pairs,
-        .tokens = s->all_tokens,
-        .broken = s->broken};
+    struct metrics_line line = {.step = s->step,
+                                .epoch = (double)s->step /
+                                         (double)data_batches(l->data, &l->draw),
+                                .loss = s->loss / n,
+                                .text_accuracy = s->texts / n,
+                                .image_accuracy = s->images / n,
+                                .lr = f->rate,
+                                .logit_scale = f->scale,
+                                .pairs = s->all_pairs,
+                                .tokens = s->all_tokens,
+                                .broken = s->broken};
     struct metrics_timing timing = {.step = s->step,
                                     .seconds = (double)(now - l->since_ns) * 1e-9,
                                     .pairs = l->since_pairs,
@@ -254,8 +253,7 @@ static void judge(struct loop *l, const struct validate_result *r, double loss)
         s->worse = 0;
     } else
         s->worse++;
-    if (l->set->validation.patience &&
-        s->worse >= (uint64_t)l->set->validation.patience)
+    if (l->set->validation.patience && s->worse >= (uint64_t)l->set->validation.patience)
         s->stopped = true;
 }
 
@@ -379,13 +377,12 @@ static int say_plan(const struct loop *l, struct cpv_err *err)
     struct cpv_buf out = {0};
     int rc = CPV_OK;
 
-    cpv_buf_printf(&out,
-                   "steps: %llu\nbatches_per_epoch: %llu\nlargest_batch_tokens: %lld\n"
-                   "weights_bytes: %zu\narena_bytes: %zu\n",
-                   (unsigned long long)l->steps,
-                   (unsigned long long)data_batches(l->data, &l->draw),
-                   (long long)step_tokens(l->step), cpv_clip_bytes(l->model),
-                   step_bytes(l->step));
+    cpv_buf_printf(
+        &out,
+        "steps: %llu\nbatches_per_epoch: %llu\nlargest_batch_tokens: %lld\n"
+        "weights_bytes: %zu\narena_bytes: %zu\n",
+        (unsigned long long)l->steps, (unsigned long long)data_batches(l->data, &l->draw),
+        (long long)step_tokens(l->step), cpv_clip_bytes(l->model), step_bytes(l->step));
     if (out.failed)
         rc = cpv_fail_memory(err);
     else

@@ -191,9 +191,9 @@ int metrics_timing(metrics *m, const struct metrics_timing *t, struct cpv_err *e
 int metrics_sync(metrics *m, uint64_t *bytes, struct cpv_err *err)
 {
     *bytes = m->bytes;
-    return fsync(m->fd[0]) ? cpv_fail_sys(err, errno, "cannot make '%s' durable",
-                                          m->path[0])
-                           : CPV_OK;
+    return fsync(m->fd[0])
+               ? cpv_fail_sys(err, errno, "cannot make '%s' durable", m->path[0])
+               : CPV_OK;
 }
 
 uint64_t metrics_memory(void)

@@ -2,8 +2,8 @@
 /*
  * What a training says of itself, in two files of JSON lines.
  *
- *   OUT/metrics.jsonl   what is a function of settings, data and seed: the same to the byte
- *                       however often the training was stopped
+ *   OUT/metrics.jsonl   what is a function of settings, data and seed: the same to the
+ * byte however often the training was stopped
  *     {"step":10,"epoch":0.14,"loss":..,"text_accuracy":..,"image_accuracy":..,"lr":..,
  *      "logit_scale":..,"pairs":..,"tokens":..,"broken":..}
  *     {"step":100,"validation":{"mean_recall":..,"pt":{"text_to_image":{"r1":..,..},..}}}

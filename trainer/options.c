@@ -102,9 +102,10 @@ static const struct cpv_opt data[] = {
          "Generated captions with captions: first.", PIN),
     INT_("keep", "keep", data.keep, "5", 1, 1 << 16, "Captions kept with captions: rank.",
          PIN),
-    REAL_("threshold", "threshold", data.threshold, "0.15", -1, 1,
-          "Similarity with captions: threshold. Without any such caption a sample is left "
-          "out."),
+    REAL_(
+        "threshold", "threshold", data.threshold, "0.15", -1, 1,
+        "Similarity with captions: threshold. Without any such caption a sample is left "
+        "out."),
     INT_("originals", "originals", data.originals, "0", 0, 1 << 16,
          "Original captions of a sample that count, from the first on; 0: all.", PIN),
     {.name = "max-pixels",
@@ -153,8 +154,7 @@ static const struct cpv_opt optimizer[] = {
     CHOICE_("optimizer", "name", optimizer.name, OPTIMIZERS, NULL,
             "adamw, or adam-l2: decay is added to the gradient, as the reference does."),
     REAL_("lr", "lr", optimizer.lr, "1e-5", 0, 10, "The highest learning rate."),
-    REAL_("lr-min", "lr_min", optimizer.lr_min, "1e-6", 0, 10,
-          "The first and the last."),
+    REAL_("lr-min", "lr_min", optimizer.lr_min, "1e-6", 0, 10, "The first and the last."),
     REAL_("beta1", "beta1", optimizer.beta1, "0.9", 0, 0.9999999, "Of the mean."),
     REAL_("beta2", "beta2", optimizer.beta2, "0.98", 0, 0.9999999, "Of the squares."),
     REAL_("eps", "eps", optimizer.eps, "1e-6", 0, 1, "Added to the root of the squares."),
@@ -286,7 +286,8 @@ void settings_table(struct settings_table *t, struct settings *into)
         .summary = "LiT and LoRA training of a multilingual CLIP on packed captions",
         .usage = "CONFIG [options]",
         .description =
-            "Fine-tunes the text tower of an OpenCLIP on the captions of packed sets, the "
+            "Fine-tunes the text tower of an OpenCLIP on the captions of packed sets, "
+            "the "
             "image tower locked, and writes OUT/adapter in PEFT's format. "
             "schemas/train.yaml explains every key; docs/recipes has the paper's "
             "settings.\n\nStopped or killed at any moment, the same command goes on from "

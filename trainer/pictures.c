@@ -84,7 +84,8 @@ int pictures_embed(pictures *p, const uint32_t *sample, uint32_t n, bool *good,
     for (uint32_t i = 0; i < n && !rc; i++) {
         if (!good[i]) {
             if (p->said++ < SAID)
-                cpv_log_warning(p->p.log, "sample '%s' is left out: its picture cannot "
+                cpv_log_warning(p->p.log,
+                                "sample '%s' is left out: its picture cannot "
                                 "be read",
                                 data_key(p->p.data, sample[i]));
             continue;

@@ -37,6 +37,13 @@ static int relative_list(struct cpv_texts *list, const char *config, cpv_arena *
     return CPV_OK;
 }
 
+static const char *folder_of(const char *config, cpv_arena *mem)
+{
+    const char *slash = strrchr(config, '/');
+
+    return slash ? cpv_arena_printf(mem, "%.*s", (int)(slash - config) + 1, config) : ".";
+}
+
 static int settle_paths(struct settings_table *t, struct settings *s, cpv_arena *mem,
                         struct cpv_err *err)
 {
@@ -139,6 +146,9 @@ int settings_read(struct settings_table *t, struct settings *s, int argc, char *
         if (!rc)
             rc = cpv_cli_apply(&cli, mem, err);
         s->run.config = config;
+        s->run.base = folder_of(config, mem);
+        if (!rc && !s->run.base)
+            rc = cpv_fail_memory(err);
     } else {
         set = s->run.set;
         for (size_t i = 0; !rc && i < set.count; i++)
@@ -260,7 +270,8 @@ int settings_train(const struct settings *s, struct cpv_clip_train *out,
     if (!rc)
         rc = read_layers(s, &out->lora.layers, err);
     if (!rc && s->lora.r && !out->lora.targets)
-        rc = cpv_fail(err, CPV_E_USAGE, "'lora.targets' is empty; lora.r 0 means no LoRA");
+        rc =
+            cpv_fail(err, CPV_E_USAGE, "'lora.targets' is empty; lora.r 0 means no LoRA");
     return rc;
 }
 

@@ -3,8 +3,8 @@
  * What a training is told: one struct for all tables of options. schemas/train.yaml says
  * every key, its default and its reason.
  *
- *     settings_read       command line, configuration, --set: in this order of growing say
- *     settings_pin        OUT/settings.yaml: what changes the numbers, refused if changed
+ *     settings_read       command line, configuration, --set: in this order of growing
+ * say settings_pin        OUT/settings.yaml: what changes the numbers, refused if changed
  */
 #ifndef CPV_TRAINER_SETTINGS_H
 #define CPV_TRAINER_SETTINGS_H
@@ -14,7 +14,13 @@
 #include "common/model/clip.h"
 
 enum image_source { IMAGE_EMBEDDINGS, IMAGE_PIXELS };
-enum strategy { CAPTIONS_NONE, CAPTIONS_FIRST, CAPTIONS_ALL, CAPTIONS_RANK, CAPTIONS_THRESHOLD };
+enum strategy {
+    CAPTIONS_NONE,
+    CAPTIONS_FIRST,
+    CAPTIONS_ALL,
+    CAPTIONS_RANK,
+    CAPTIONS_THRESHOLD
+};
 enum optimizer_name { OPTIMIZER_ADAMW, OPTIMIZER_ADAM_L2 };
 enum schedule_name { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT };
 
@@ -74,6 +80,7 @@ struct settings {
 
     struct { /* never pinned */
         const char *config, *device;
+        const char *base; /* folder of the configuration; NULL: there is none */
         struct cpv_texts set;
         int64_t threads, stop_after;
         bool dry_run, print_config, verbose, quiet, redo;

@@ -106,7 +106,8 @@ static int each_checkpoint(const char *folder, number_fn *fn, void *arg,
     (void)snprintf(path, sizeof path, "%s/checkpoints", folder);
     dir = opendir(path);
     if (!dir)
-        return errno == ENOENT ? CPV_OK : cpv_fail_sys(err, errno, "cannot open '%s'", path);
+        return errno == ENOENT ? CPV_OK
+                               : cpv_fail_sys(err, errno, "cannot open '%s'", path);
     while (!rc && (e = readdir(dir)))
         if (parse_name(e->d_name, &number))
             rc = fn(arg, number, err);
@@ -133,8 +134,8 @@ static int collect(struct image_of *c, step *s, cpv_arena *mem, struct cpv_err *
         const struct cpv_clip_param *p = step_param(s, i);
 
         for (int k = 0; k < STEP_KINDS && !rc; k++) {
-            float *value = cpv_arena_alloc(mem, (size_t)(p->rows * p->cols) *
-                                                    sizeof *value);
+            float *value =
+                cpv_arena_alloc(mem, (size_t)(p->rows * p->cols) * sizeof *value);
             char *name = cpv_arena_printf(mem, "%s%s", p->name, KINDS[k]);
 
             if (!value || !name)

@@ -3,7 +3,8 @@
  * Checkpoints: everything that the next step depends on, in one file.
  *
  *     OUT/checkpoints/step-00000100.safetensors    parameters as PEFT names them, Adam's
- *                                                  means and squares ("NAME#mean"), and in
+ *                                                  means and squares ("NAME#mean"), and
+ * in
  *                                                  __metadata__ the fields below
  *     OUT/checkpoints/{last,best}.safetensors      links
  *

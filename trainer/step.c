@@ -59,8 +59,7 @@ static void take_texts(step *s)
 
     b->tokens = 0;
     for (uint32_t i = 0; i < b->n; i++) {
-        const int32_t *ids =
-            data_tokens(s->p.data, b->pick[i].caption, &b->length[i]);
+        const int32_t *ids = data_tokens(s->p.data, b->pick[i].caption, &b->length[i]);
 
         b->first[i] = b->tokens;
         memcpy(b->ids + b->tokens, ids, (size_t)b->length[i] * sizeof *ids);
@@ -127,8 +126,7 @@ static void parts(step *s, const struct place_of_work *w, uint64_t number, uint3
         cpv_compute_rewind(w->c, mark);
     }
     loss = cpv_contrastive(w->c, cpv_put(w->c, b->n, dim, b->image),
-                           cpv_put(w->c, b->n, dim, b->text),
-                           cpv_clip_logit_scale(w->m));
+                           cpv_put(w->c, b->n, dim, b->text), cpv_clip_logit_scale(w->m));
     cpv_get(w->c, loss.figures, figures);
     mark = cpv_compute_mark(w->c);
     for (uint32_t at = 0; at < b->n; at += n) {
@@ -161,8 +159,7 @@ static float shorten(const step *s, const struct place_of_work *w)
     for (int i = 0; i < w->params; i++) {
         float square = 0;
 
-        cpv_get(w->c,
-                cpv_weight_grad_square(w->c, w->param[i].weight, w->param[i].which),
+        cpv_get(w->c, cpv_weight_grad_square(w->c, w->param[i].weight, w->param[i].which),
                 &square);
         sum += (double)square;
     }
@@ -389,7 +386,7 @@ static void open_how(step *s)
     s->how.pad_to = (int)set->tower.pad_to;
     s->how.hidden = (float)(hidden < 0 ? k->text.dropout : hidden);
     s->how.attention = (float)(attention < 0 ? k->text.attention_dropout : attention);
-    s->how.lora = (float)cpv_clip_lora_of(s->p.model)->dropout;
+    s->how.lora = (float)cpv_clip_pairs(s->p.model)->dropout;
     s->how.dice.seed = (uint64_t)set->seed;
 }
 

@@ -8,9 +8,9 @@
  *     step_close(&s)
  *
  * A batch that is worked on in parts (micro_batch) has the loss of the whole: all texts
- * are embedded first, the loss and the gradient of every embedding are those of the batch,
- * then each part is embedded again, recorded, and gets its share of the gradient (Gao et
- * al. 2021, GradCache). Dropout draws the same both times.
+ * are embedded first, the loss and the gradient of every embedding are those of the
+ * batch, then each part is embedded again, recorded, and gets its share of the gradient
+ * (Gao et al. 2021, GradCache). Dropout draws the same both times.
  *
  * All of it is a function of (settings, data, parameters, moments, number): neither
  * threads nor what was done before change a bit.
@@ -51,7 +51,8 @@ cpv_compute *step_compute(const step *s);
 /* The most tokens of a batch. */
 int64_t step_tokens(const step *s);
 
-/* CPV_E_NUMBER-like trouble is CPV_E_INPUT: a loss that is no number ends the training. */
+/* CPV_E_NUMBER-like trouble is CPV_E_INPUT: a loss that is no number ends the training.
+ */
 CPV_MUST_CHECK int step_run(step *s, uint64_t number, struct step_figures *out,
                             struct cpv_err *err);
 

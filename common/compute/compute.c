@@ -248,6 +248,14 @@ cpv_tensor cpv_put_i32(cpv_compute *c, int64_t rows, int64_t cols, const int32_t
     return put(c, rows, cols, CPV_I32, from);
 }
 
+void cpv_set(cpv_compute *c, cpv_tensor t, const float *from)
+{
+    if (!c->err.code && (!t.data || t.dtype != CPV_F32))
+        cpv_compute_fail(c, CPV_E_BUG, "set: no tensor of f32");
+    if (!c->err.code && !c->device->backend->blind)
+        (void)c->device->backend->copy_in(c, t, from, &c->err);
+}
+
 static cpv_rows rows_of(cpv_compute *c, const int32_t *length, int32_t each,
                         int32_t count)
 {

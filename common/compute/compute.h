@@ -99,6 +99,8 @@ void cpv_compute_fail(cpv_compute *c, int code, const char *fmt, ...) CPV_PRINTF
 /* rows * cols values, copied; converted to the device's dtype of activations. */
 cpv_tensor cpv_put(cpv_compute *c, int64_t rows, int64_t cols, const float *from);
 cpv_tensor cpv_put_i32(cpv_compute *c, int64_t rows, int64_t cols, const int32_t *from);
+/* New values for all of an f32 tensor that is there; not recorded. */
+void cpv_set(cpv_compute *c, cpv_tensor t, const float *from);
 /* Sequences of these lengths, one after another; length 0 is allowed. */
 cpv_rows cpv_rows_put(cpv_compute *c, const int32_t *length, int32_t count);
 cpv_rows cpv_rows_equal(cpv_compute *c, int32_t length, int32_t count);

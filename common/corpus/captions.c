@@ -46,8 +46,8 @@ static bool better(const struct cpv_caption *a, const struct cpv_caption *b)
 {
     if (isnan(a->similarity) != isnan(b->similarity))
         return isnan(b->similarity);
-    if (!isnan(a->similarity) && (a->similarity > b->similarity ||
-                                  a->similarity < b->similarity))
+    if (!isnan(a->similarity) &&
+        (a->similarity > b->similarity || a->similarity < b->similarity))
         return a->similarity > b->similarity;
     return a->index < b->index;
 }

@@ -37,8 +37,8 @@ struct cpv_caption {
 };
 
 /*
- * Those of language `lang`, in their own order, in mem. None may be left: then *n is 0 and
- * *why, never NULL, says in a few words what was lacking. CPV_E_MEMORY only.
+ * Those of language `lang`, in their own order, in mem. None may be left: then *n is 0
+ * and *why, never NULL, says in a few words what was lacking. CPV_E_MEMORY only.
  */
 CPV_MUST_CHECK int cpv_captions_choose(const json_t *sample, const char *lang,
                                        const struct cpv_captions_how *how, cpv_arena *mem,

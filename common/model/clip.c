@@ -293,3 +293,18 @@ int cpv_clip_encode(const cpv_clip *m, struct cpv_bytes caption, struct cpv_ids 
         ids->count = n;
     return rc;
 }
+
+cpv_device *cpv_clip_device(const cpv_clip *m)
+{
+    return m->device;
+}
+
+const char *cpv_clip_path(const cpv_clip *m)
+{
+    return m->path;
+}
+
+const struct cpv_clip_lora *cpv_clip_pairs(const cpv_clip *m)
+{
+    return &m->train.lora;
+}
