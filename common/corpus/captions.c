@@ -109,8 +109,7 @@ double cpv_captions_similarity(const struct cpv_caption_lists *l, uint32_t place
 
 /* ---- choice ---- */
 
-/* By similarity, highest first; those without one last; then by place. */
-static int compare_rank(const void *pa, const void *pb)
+int cpv_caption_compare(const void *pa, const void *pb)
 {
     const struct cpv_caption *a = pa, *b = pb;
     bool has_a = !isnan(a->similarity), has_b = !isnan(b->similarity);
@@ -181,7 +180,7 @@ int cpv_captions_choose(json_t *sample, const char *lang, const char *key,
     for (uint32_t i = 0; i < l.n_generated && *n - before < generated; i++)
         add(&l, choice, l.n_originals + i, *at, n);
     if (choice->strategy == CPV_CAPTIONS_RANK && *n > choice->keep) {
-        qsort(*at, *n, sizeof **at, compare_rank);
+        qsort(*at, *n, sizeof **at, cpv_caption_compare);
         *n = choice->keep;
         qsort(*at, *n, sizeof **at, compare_place);
     }

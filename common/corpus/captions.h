@@ -98,6 +98,9 @@ struct cpv_caption {
     uint32_t place;
 };
 
+/* For qsort: highest similarity first, of equal ones the lower place, NaN last. */
+int cpv_caption_compare(const void *a, const void *b);
+
 /*
  * The captions of one language that the strategy leaves, in order of place, *at in mem.
  * *n 0: there is none, and the sample is to be passed over for this language; that is no
