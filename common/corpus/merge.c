@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "common/format/json.h"
-
 bool cpv_ext_is_image(const char *ext)
 {
     return strcmp(ext, "jpg") == 0 || strcmp(ext, "jpeg") == 0 ||
@@ -41,25 +39,26 @@ static int add_keys(const struct cpv_sample *samples, size_t n, json_t *all,
     return CPV_OK;
 }
 
-static int merge_json(const struct cpv_sample *samples, size_t n, cpv_arena *mem,
-                      struct cpv_bytes *out, struct cpv_err *err)
+int cpv_merge_json(const struct cpv_sample *samples, size_t n, json_t **out,
+                   struct cpv_err *err)
 {
     json_t *all = json_object();
-    struct cpv_buf text = {0};
-    struct cpv_json j;
-    char *copy = NULL;
     int rc = all ? add_keys(samples, n, all, err) : cpv_fail_memory(err);
 
-    if (!rc) {
-        cpv_json_init(&j, &text);
-        cpv_json_write(&j, all);
-        copy = text.failed ? NULL : cpv_arena_str(mem, cpv_buf_view(&text));
-        if (!copy)
-            rc = cpv_fail_memory(err);
-        else
-            *out = cpv_bytes_of(copy, text.size);
-    }
-    cpv_buf_release(&text);
+    if (rc)
+        json_decref(all);
+    *out = rc ? NULL : all;
+    return rc;
+}
+
+static int merge_text(const struct cpv_sample *samples, size_t n, cpv_arena *mem,
+                      struct cpv_bytes *out, struct cpv_err *err)
+{
+    json_t *all = NULL;
+    int rc = cpv_merge_json(samples, n, &all, err);
+
+    if (!rc)
+        rc = cpv_json_text(all, mem, out, err);
     json_decref(all);
     return rc;
 }
@@ -96,7 +95,7 @@ int cpv_merge_samples(const struct cpv_sample *samples, size_t n, bool images,
     }
     for (size_t k = 0; n > 1 && k < count; k++) {
         if (strcmp(out[k].ext, "json") == 0 &&
-            (rc = merge_json(samples, n, mem, &out[k].data, err)))
+            (rc = merge_text(samples, n, mem, &out[k].data, err)))
             return rc;
     }
     *members = out;

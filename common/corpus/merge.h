@@ -11,6 +11,7 @@
 #include "common/base/arena.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
+#include "common/format/json.h"
 #include "common/format/sample.h"
 #include "common/format/shard.h"
 
@@ -32,5 +33,10 @@ CPV_MUST_CHECK int cpv_merge_samples(const struct cpv_sample *samples, size_t n,
                                      bool images, cpv_arena *mem,
                                      struct cpv_member **members, size_t *n_members,
                                      struct cpv_err *err);
+
+/* The merged JSON alone, of samples of which only the json member need be there. The
+ * caller ends it with json_decref. */
+CPV_MUST_CHECK int cpv_merge_json(const struct cpv_sample *samples, size_t n,
+                                  json_t **out, struct cpv_err *err);
 
 #endif

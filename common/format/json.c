@@ -277,6 +277,22 @@ void cpv_json_write(struct cpv_json *j, const json_t *v)
         cpv_json_null(j);
 }
 
+int cpv_json_text(const json_t *value, cpv_arena *mem, struct cpv_bytes *out,
+                  struct cpv_err *err)
+{
+    struct cpv_buf text = {0};
+    struct cpv_json j;
+    char *copy;
+
+    cpv_json_init(&j, &text);
+    cpv_json_write(&j, value);
+    copy = text.failed ? NULL : cpv_arena_str(mem, cpv_buf_view(&text));
+    if (copy)
+        *out = cpv_bytes_of(copy, text.size);
+    cpv_buf_release(&text);
+    return copy ? CPV_OK : cpv_fail_memory(err);
+}
+
 /* ---- reading ---- */
 
 struct cleaner {

@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/arena.h"
 #include "common/base/bytes.h"
 #include "common/base/error.h"
 
@@ -74,6 +75,10 @@ void cpv_json_raw(struct cpv_json *j, struct cpv_bytes text);
  * a foreign number is kept as it is. Deeper than CPV_JSON_DEPTH: null.
  */
 void cpv_json_write(struct cpv_json *j, const json_t *value);
+
+/* The same on its own: its text in mem. */
+CPV_MUST_CHECK int cpv_json_text(const json_t *value, cpv_arena *mem,
+                                 struct cpv_bytes *out, struct cpv_err *err);
 
 /*
  * One JSON value with nothing but white space around it. `name` is what messages

@@ -1,107 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* capivara-shard: columns of a corpus become a packed training set. */
-#include <stddef.h>
 #include <string.h>
 
 #include "common/base/queue.h"
 #include "common/base/size.h"
 #include "common/base/sys.h"
-#include "common/corpus/flags.h"
 #include "stages/shard/pack.h"
 
-#define AT(field) offsetof(struct pack_settings, field)
-
-/* Names of columns, each once. */
-static const char *check_columns(const void *value)
+static int set_limits(struct pack *p, const char *name, const struct cpv_texts *words,
+                      struct cpv_limits *out, struct cpv_err *err)
 {
-    _Static_assert(PACK_COLUMNS_MAX == 64, "says the message");
-    static const char WANTED[] = "1 to 64 names of columns, each once";
-    const struct cpv_texts *names = value;
-
-    if (names->count == 0 || names->count > PACK_COLUMNS_MAX)
-        return WANTED;
-    for (size_t i = 0; i < names->count; i++) {
-        if (!*names->at[i])
-            return WANTED;
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(names->at[k], names->at[i]) == 0)
-                return WANTED;
-    }
-    return NULL;
+    return cpv_limits_parse(words, p->run->mem, out, err) ? cpv_err_add(err, "'%s'", name)
+                                                          : CPV_OK;
 }
 
-static const char *check_flags(const void *value)
+static int set_filter(struct pack *p, struct cpv_err *err)
 {
-    const struct cpv_texts *words = value;
+    const struct pack_settings *set = p->set;
+    struct cpv_filter *f = &p->filter;
+    int rc;
 
-    _Static_assert(CPV_FLAG_COUNT == 6, "says the message");
-    for (size_t i = 0; i < words->count; i++)
-        if (cpv_flags_find(words->at[i]) < 0)
-            return "words out of empty, copied, script, loop, ratio and cut";
-    return NULL;
+    f->drop_flags = set->drop_flags;
+    f->require = set->require;
+    f->originals = set->filter_originals;
+    rc = set_limits(p, "min_original", &set->min_original, &f->min_original, err);
+    if (!rc)
+        rc = set_limits(p, "min_similarity", &set->min_similarity, &f->min_similarity,
+                        err);
+    if (!rc)
+        rc = set_limits(p, "keep_top", &set->keep_top, &f->keep_top, err);
+    return rc;
 }
 
-static const struct cpv_opt options[] = {
-    {.name = "columns",
-     .key = "columns",
-     .kind = CPV_OPT_LIST,
-     .offset = AT(columns),
-     .fallback = "fetch",
-     .arg = "NAMES",
-     .help = "Columns to merge; the first one leads. A sample must be in all of them.",
-     .flags = CPV_OPT_PINNED,
-     .check = check_columns},
-    {.name = "samples-per-shard",
-     .key = "samples_per_shard",
-     .kind = CPV_OPT_INT,
-     .offset = AT(samples_per_shard),
-     .fallback = "10000",
-     .min = 1,
-     .max = 1000000,
-     .arg = "N",
-     .help = "Samples in each packed shard; the last one holds the rest.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "shuffle",
-     .key = "shuffle",
-     .kind = CPV_OPT_FLAG,
-     .offset = AT(shuffle),
-     .fallback = "true",
-     .help = "Put the samples of the whole corpus into an order that the seed names.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "dedup-url",
-     .key = "dedup_url",
-     .kind = CPV_OPT_FLAG,
-     .offset = AT(dedup_url),
-     .fallback = "true",
-     .help = "Of samples with the same URL keep the one of the lowest part and row.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "dedup-content",
-     .key = "dedup_content",
-     .kind = CPV_OPT_FLAG,
-     .offset = AT(dedup_content),
-     .fallback = "true",
-     .help =
-         "Of samples made from the same file keep the one of the lowest part and row.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "images",
-     .key = "images",
-     .kind = CPV_OPT_FLAG,
-     .offset = AT(images),
-     .fallback = "true",
-     .help = "Pack the images too; without, captions and embeddings only.",
-     .flags = CPV_OPT_PINNED},
-    {.name = "drop-flags",
-     .key = "drop_flags",
-     .kind = CPV_OPT_LIST,
-     .offset = AT(drop_flags),
-     .fallback = "",
-     .arg = "WORDS",
-     .help = "Leave out translated captions that have one of these words in flags-LANG: "
-             "empty, copied, script, loop, ratio, cut.",
-     .flags = CPV_OPT_PINNED,
-     .check = check_flags},
-    {.kind = CPV_OPT_END},
-};
+static void log_filters(const struct pack *p)
+{
+    const struct cpv_filter_counts *n = &p->dropped.filters;
+
+    if (cpv_filter_is_on(&p->filter))
+        cpv_log_info(
+            p->run->log,
+            "filters left out %llu samples by their original caption and %llu "
+            "without a caption; of the others %llu captions flagged, %llu below, "
+            "%llu outranked",
+            (unsigned long long)n->below_original, (unsigned long long)n->no_caption,
+            (unsigned long long)n->flagged, (unsigned long long)n->below,
+            (unsigned long long)n->outranked);
+}
 
 static int pack_open(struct cpv_run *run, struct cpv_err *err)
 {
@@ -115,7 +59,8 @@ static int pack_open(struct cpv_run *run, struct cpv_err *err)
     p->run = run;
     p->set = run->settings;
     pthread_mutex_init(&p->lock, NULL);
-    if ((rc = pack_find_columns(p, err)) || (rc = pack_survey(p, err)))
+    if ((rc = set_filter(p, err)) || (rc = pack_find_columns(p, err)) ||
+        (rc = pack_survey(p, err)))
         return rc;
     per = (uint64_t)p->set->samples_per_shard;
     run->n_parts = (uint32_t)((p->n_entries + per - 1) / per);
@@ -126,6 +71,7 @@ static int pack_open(struct cpv_run *run, struct cpv_err *err)
                  p->n_entries, (unsigned long long)p->dropped.url,
                  (unsigned long long)p->dropped.content,
                  (unsigned long long)p->dropped.missing);
+    log_filters(p);
     return CPV_OK;
 }
 
@@ -200,12 +146,14 @@ static void pack_close(struct cpv_run *run)
 
 int main(int argc, char **argv)
 {
-    static const struct cpv_stage_group groups[] = {{"Packing", NULL, options}};
+    static const struct cpv_stage_group groups[] = {{"Packing", NULL, pack_options},
+                                                    {"Filters", NULL, pack_filters}};
     const struct cpv_stage stage = {
         .name = "shard",
         .summary = "columns of a corpus become a packed training set",
         .description =
-            "Merges columns, leaves out what came before, shuffles, and packs the rest "
+            "Merges columns, leaves out what the filters say and what came before, "
+            "shuffles, and packs the rest "
             "into "
             "CORPUS/shards/NAME. Several sets with different settings live side by side.",
         .instance = "name",
@@ -214,9 +162,10 @@ int main(int argc, char **argv)
         .section = "shard.%s",
         .column = "shards/%s",
         .groups = groups,
-        .n_groups = 1,
+        .n_groups = 2,
         .settings_size = sizeof(struct pack_settings),
         .uses_seed = true,
+        .settle = pack_settle_columns,
         .open = pack_open,
         .inputs = pack_inputs,
         .work = pack_work,

@@ -10,7 +10,6 @@
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
-#include "common/corpus/drop.h"
 #include "common/corpus/merge.h"
 #include "common/format/journal.h"
 #include "stages/shard/pack.h"
@@ -156,15 +155,22 @@ static const char *packed_key(struct packing *k, const struct item *item, const 
     return item->repeated ? cpv_arena_printf(k->mem, "%05u-%.73s", item->part, key) : key;
 }
 
-static int drop_flagged(struct packing *k, const char *key, struct cpv_member *members,
-                        size_t n, struct cpv_err *err)
+/* The survey has taken this sample: the filters leave it. */
+static int filter(struct packing *k, const char *key, struct cpv_member *members,
+                  size_t n, struct cpv_err *err)
 {
-    const struct cpv_texts *words = &k->p->set->drop_flags;
+    bool keep = true;
+    int rc = CPV_OK;
 
-    for (size_t i = 0; i < n && words->count; i++)
+    for (size_t i = 0; i < n && cpv_filter_is_on(&k->p->filter); i++) {
         if (strcmp(members[i].ext, "json") == 0)
-            return cpv_drop_flagged(words, key, &members[i].data, k->mem, err);
-    return CPV_OK;
+            rc =
+                cpv_filter_text(&k->p->filter, key, &members[i].data, k->mem, &keep, err);
+    }
+    if (!rc && !keep)
+        rc =
+            cpv_fail(err, CPV_E_BUG, "'%s': the survey took it, the filters do not", key);
+    return rc;
 }
 
 static int read_item(struct packing *k, struct item *item, struct cpv_err *err)
@@ -188,7 +194,7 @@ static int read_item(struct packing *k, struct item *item, struct cpv_err *err)
         rc = cpv_merge_samples(samples, k->p->n_columns, k->p->set->images, k->mem,
                                &members, &n, err);
     if (!rc)
-        rc = drop_flagged(k, samples[0].key, members, n, err);
+        rc = filter(k, samples[0].key, members, n, err);
     if (!rc && !(key = packed_key(k, item, samples[0].key)))
         rc = cpv_fail_memory(err);
     if (!rc)
@@ -285,6 +291,22 @@ static int run_packing(struct packing *k, struct cpv_err *err)
     return rc;
 }
 
+/* What the survey left out; the same for all parts of a set. */
+static void put_stats(const struct pack_dropped *d, struct cpv_buf *out)
+{
+    const struct cpv_filter_counts *f = &d->filters;
+
+    cpv_buf_printf(out,
+                   "\"dropped\":{\"duplicate_url\":%llu,\"duplicate_content\":%llu,"
+                   "\"missing\":%llu,\"below_original\":%llu,\"no_caption\":%llu},"
+                   "\"captions_dropped\":{\"flagged\":%llu,\"below\":%llu,"
+                   "\"outranked\":%llu}",
+                   (unsigned long long)d->url, (unsigned long long)d->content,
+                   (unsigned long long)d->missing, (unsigned long long)f->below_original,
+                   (unsigned long long)f->no_caption, (unsigned long long)f->flagged,
+                   (unsigned long long)f->below, (unsigned long long)f->outranked);
+}
+
 int pack_part(struct pack *p, struct cpv_part **part, struct cpv_err *err)
 {
     struct packing k = {.p = p, .part = *part};
@@ -293,12 +315,7 @@ int pack_part(struct pack *p, struct cpv_part **part, struct cpv_err *err)
     int rc = run_packing(&k, err);
 
     close_part(&k);
-    cpv_buf_printf(&stats,
-                   "\"dropped\":{\"duplicate_url\":%llu,\"duplicate_content\":%llu,"
-                   "\"missing\":%llu}",
-                   (unsigned long long)p->dropped.url,
-                   (unsigned long long)p->dropped.content,
-                   (unsigned long long)p->dropped.missing);
+    put_stats(&p->dropped, &stats);
     if (!rc)
         rc = cpv_part_commit(p->run, part, cpv_buf_view(&stats), &committed, err);
     else

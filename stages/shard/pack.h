@@ -2,7 +2,9 @@
 /*
  * The shard stage: the columns of a corpus become a packed training set.
  *
- *   survey.c   which samples there are: all columns have them, none came before
+ *   columns.c  which columns: those named, or those that the configuration makes
+ *   survey.c   which samples there are: all columns have them, the filters
+ *              leave them, none came before
  *   pack.c     one output shard: its samples, read part by part, put in its order
  *
  * The order is a permutation of the survey that the seed names; output shard k takes
@@ -15,15 +17,19 @@
 #include <pthread.h>
 
 #include "common/corpus/column.h"
+#include "common/corpus/filter.h"
 #include "common/stage/stage.h"
 
 enum { PACK_COLUMNS_MAX = 64 };
 
 struct pack_settings {
-    struct cpv_texts columns, drop_flags;
+    struct cpv_texts columns, drop_flags, require;
+    struct cpv_texts min_original, min_similarity, keep_top; /* limits.h */
     int64_t samples_per_shard;
-    bool shuffle, dedup_url, dedup_content, images;
+    bool shuffle, dedup_url, dedup_content, images, filter_originals;
 };
+
+extern const struct cpv_opt pack_options[], pack_filters[]; /* of struct pack_settings */
 
 /* One column that is merged in. */
 struct pack_column {
@@ -40,12 +46,14 @@ struct pack_entry {
 #define PACK_KEY_REPEATED 0x80000000u /* its key stands in an earlier part, too */
 
 struct pack_dropped {
-    uint64_t url, content, missing;
+    uint64_t url, content, missing;   /* samples */
+    struct cpv_filter_counts filters; /* of all that are in every column */
 };
 
 struct pack {
     struct cpv_run *run;
     const struct pack_settings *set;
+    struct cpv_filter filter;
     struct pack_column *columns; /* n_columns of them; the first one leads */
     size_t n_columns;
     struct pack_entry *entries; /* in packed order once the survey is done */
@@ -54,6 +62,9 @@ struct pack {
     pthread_mutex_t lock; /* guards cpv_run_next and first_err */
     struct cpv_err first_err;
 };
+
+/* columns: auto becomes the columns that the configuration makes. */
+CPV_MUST_CHECK int pack_settle_columns(struct cpv_run *run, struct cpv_err *err);
 
 /* Names and digests of the configured columns. CPV_E_ABSENT if one has no parts. */
 CPV_MUST_CHECK int pack_find_columns(struct pack *p, struct cpv_err *err);

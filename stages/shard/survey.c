@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which samples go into the set, and in what order. Reads the leading column once,
- * from end to end, for URLs and digests; 24 bytes a sample stay in memory. What came
+ * from end to end, for URLs and digests, and beside it the JSON of the others where
+ * filters judge it; 24 bytes a sample stay in memory. What came
  * of it is cached beside the set: the cache is believed only if it was made from the
  * same columns with the same settings, and deleting it costs only time.
  */
@@ -13,72 +14,13 @@
 #include "common/base/size.h"
 #include "common/base/stop.h"
 #include "common/base/sys.h"
+#include "common/corpus/merge.h"
 #include "common/format/json.h"
 #include "common/format/samples.h"
 #include "stages/shard/pack.h"
 
 enum { STREAM_SHUFFLE = 0x73687566 /* "shuf" */, CACHE_MAX = 1 << 30 };
-static const char CACHE_MAGIC[8] = "CPVSRV1";
-
-/* ---- columns ---- */
-
-/* The record's digest of each part, folded into one. */
-static int digest_column(struct pack *p, struct pack_column *c, struct cpv_err *err)
-{
-    cpv_arena *mem = NULL;
-    cpv_sha256 *hash = NULL;
-    int rc = cpv_arena_open(&mem, 0, err);
-
-    if (!rc)
-        rc = cpv_sha256_open(&hash, err);
-    for (uint32_t i = 0; i < c->parts.count && !rc; i++) {
-        const struct cpv_column_part *at = &c->parts.at[i];
-        char *path = cpv_column_path(mem, p->run->corpus, c->name, at->part, at->revision,
-                                     CPV_FILE_RECORD);
-        struct cpv_record r;
-        uint8_t number[4];
-
-        rc = path ? cpv_record_read(path, mem, &r, err) : cpv_fail_memory(err);
-        if (rc)
-            break;
-        for (int b = 0; b < 4; b++)
-            number[b] = (uint8_t)(at->part >> (8 * b));
-        cpv_sha256_add(hash, number, sizeof number);
-        cpv_sha256_add(hash, r.shard.tar_sha256, sizeof r.shard.tar_sha256);
-        cpv_arena_reset(mem);
-    }
-    if (!rc)
-        cpv_sha256_take(hash, c->digest);
-    cpv_sha256_close(&hash);
-    cpv_arena_close(&mem);
-    return rc;
-}
-
-int pack_find_columns(struct pack *p, struct cpv_err *err)
-{
-    const struct cpv_texts *names = &p->set->columns;
-
-    p->columns = cpv_arena_calloc(p->run->mem, names->count, sizeof *p->columns);
-    if (!p->columns)
-        return cpv_fail_memory(err);
-    p->n_columns = names->count;
-    for (size_t i = 0; i < p->n_columns; i++) {
-        struct pack_column *c = &p->columns[i];
-        int rc;
-
-        c->name = names->at[i];
-        rc = cpv_column_scan(p->run->corpus, c->name, p->run->mem, &c->parts, err);
-        if (!rc && c->parts.count == 0)
-            rc = cpv_fail(err, CPV_E_BUSY,
-                          "column '%s' has no finished parts yet; run that stage first",
-                          c->name);
-        if (!rc)
-            rc = digest_column(p, c, err);
-        if (rc)
-            return rc;
-    }
-    return CPV_OK;
-}
+static const char CACHE_MAGIC[8] = "CPVSRV2";
 
 /* ---- duplicates ---- */
 
@@ -137,6 +79,7 @@ struct survey {
     struct cpv_buf entries; /* struct pack_entry */
     struct digests urls, contents, keys;
     cpv_arena *mem; /* of one part */
+    cpv_arena *one; /* of one sample */
     cpv_shard *others[PACK_COLUMNS_MAX];
 };
 
@@ -166,13 +109,36 @@ static int look(struct survey *s, const struct cpv_sample *sample, uint64_t *url
     return CPV_OK;
 }
 
-/* 1: keep it. 0: dropped, and counted. */
-static int judge(struct survey *s, const struct cpv_sample *sample, struct cpv_err *err)
+/* The merged JSON of a sample that is in every column, through the filters. 1: it stays.
+ * 0: dropped, and counted. */
+static int filter(struct survey *s, const struct cpv_sample *sample, struct cpv_err *err)
 {
-    const struct pack_settings *set = s->p->set;
-    uint64_t url = 0, content = 0;
-    uint32_t at;
+    struct cpv_sample samples[PACK_COLUMNS_MAX] = {*sample};
+    bool keep = true, changed;
+    json_t *root = NULL;
+    uint32_t at = 0;
     int rc = CPV_OK;
+
+    for (size_t i = 1; i < s->p->n_columns && !rc; i++) {
+        (void)cpv_shard_find(s->others[i], sample->key, &at);
+        rc = cpv_shard_read(s->others[i], at, "json", s->one, &samples[i], err);
+        if (rc == CPV_E_ABSENT)
+            rc = CPV_OK; /* such a column has nothing to say about captions */
+    }
+    if (!rc)
+        rc = cpv_merge_json(samples, s->p->n_columns, &root, err);
+    if (!rc)
+        rc = cpv_filter_sample(&s->p->filter, root, sample->key, s->one, &keep, &changed,
+                               &s->p->dropped.filters, err);
+    json_decref(root);
+    cpv_arena_reset(s->one);
+    return rc ? rc : keep;
+}
+
+/* Is it in every column, and do the filters leave it? */
+static int passes(struct survey *s, const struct cpv_sample *sample, struct cpv_err *err)
+{
+    uint32_t at;
 
     for (size_t i = 1; i < s->p->n_columns; i++) {
         if (!cpv_shard_find(s->others[i], sample->key, &at)) {
@@ -180,6 +146,22 @@ static int judge(struct survey *s, const struct cpv_sample *sample, struct cpv_e
             return 0;
         }
     }
+    return cpv_filter_is_on(&s->p->filter) ? filter(s, sample, err) : 1;
+}
+
+/*
+ * 1: keep it. 0: dropped, and counted. Filters come before duplicates: of two rows with
+ * one image the first that passes stays.
+ */
+static int judge(struct survey *s, const struct cpv_sample *sample, struct cpv_err *err)
+{
+    const struct pack_settings *set = s->p->set;
+    uint64_t url = 0, content = 0;
+    int rc = passes(s, sample, err);
+
+    if (rc != 1)
+        return rc;
+    rc = CPV_OK;
     if (set->dedup_url || set->dedup_content)
         rc = look(s, sample, &url, &content, err);
     if (!rc && set->dedup_url && url && (rc = seen_before(&s->urls, url, err)) == 1) {
@@ -302,6 +284,30 @@ static void put_identity(const struct pack *p, struct cpv_buf *out)
         cpv_buf_add(out, p->columns[i].digest, sizeof p->columns[i].digest);
 }
 
+static void put_dropped(const struct pack_dropped *d, struct cpv_buf *out)
+{
+    cpv_buf_u64(out, d->url);
+    cpv_buf_u64(out, d->content);
+    cpv_buf_u64(out, d->missing);
+    cpv_buf_u64(out, d->filters.below_original);
+    cpv_buf_u64(out, d->filters.no_caption);
+    cpv_buf_u64(out, d->filters.flagged);
+    cpv_buf_u64(out, d->filters.below);
+    cpv_buf_u64(out, d->filters.outranked);
+}
+
+static void get_dropped(struct pack_dropped *d, struct cpv_cursor *c)
+{
+    d->url = cpv_get_u64(c);
+    d->content = cpv_get_u64(c);
+    d->missing = cpv_get_u64(c);
+    d->filters.below_original = cpv_get_u64(c);
+    d->filters.no_caption = cpv_get_u64(c);
+    d->filters.flagged = cpv_get_u64(c);
+    d->filters.below = cpv_get_u64(c);
+    d->filters.outranked = cpv_get_u64(c);
+}
+
 /* Never an error: without a cache the next run reads the columns again. */
 static void save(const struct pack *p, const char *path, const struct cpv_buf *entries)
 {
@@ -309,9 +315,7 @@ static void save(const struct pack *p, const char *path, const struct cpv_buf *e
     struct cpv_err ignored;
 
     put_identity(p, &out);
-    cpv_buf_u64(&out, p->dropped.url);
-    cpv_buf_u64(&out, p->dropped.content);
-    cpv_buf_u64(&out, p->dropped.missing);
+    put_dropped(&p->dropped, &out);
     cpv_buf_u32(&out, (uint32_t)(entries->size / sizeof(struct pack_entry)));
     for (size_t i = 0; i < entries->size; i += 4) {
         uint32_t v;
@@ -343,9 +347,7 @@ static bool parse_cache(struct pack *p, struct cpv_bytes file, struct cpv_buf *e
     cpv_buf_release(&identity);
     if (!same)
         return false;
-    p->dropped.url = cpv_get_u64(&c);
-    p->dropped.content = cpv_get_u64(&c);
-    p->dropped.missing = cpv_get_u64(&c);
+    get_dropped(&p->dropped, &c);
     n = cpv_get_u32(&c);
     for (uint64_t i = 0; i < n && !c.failed; i++) {
         struct pack_entry e;
@@ -379,12 +381,15 @@ static int read_all(struct survey *s, struct cpv_err *err)
     const struct cpv_column *lead = &s->p->columns[0].parts;
     int rc = cpv_arena_open(&s->mem, 0, err);
 
+    if (!rc)
+        rc = cpv_arena_open(&s->one, 0, err);
     for (uint32_t i = 0; i < lead->count && !rc; i++) {
         cpv_progress_note(s->p->run->progress, "looking through part %u of %u", i + 1,
                           lead->count);
         rc = survey_part(s, &lead->at[i], err);
     }
     cpv_arena_close(&s->mem);
+    cpv_arena_close(&s->one);
     cpv_free(s->urls.slot);
     cpv_free(s->contents.slot);
     cpv_free(s->keys.slot);
