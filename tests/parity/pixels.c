@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pictures as a vision tower takes them, for tests/parity/pixels.sh.
+ * Pictures as a vision tower takes them, for tests/parity/pixels.sh and clip.sh.
  *
- *     pixels FOLDER < PATHS > RESULTS     FOLDER: where preprocessor_config.json lies
+ *     pixels FOLDER < PATHS > RESULTS     FOLDER: where preprocessor_config.json lies, or
+ *                                         open_clip_config.json
  *
  * A result is an i32, cpv_image_status, and if that is 0 the f32 planes.
  */
@@ -29,6 +30,30 @@ static void put(const void *data, size_t size, size_t n)
         exit(74);
 }
 
+/* By open_clip_config.json, if there is one. */
+static bool clip_config(const char *folder, struct cpv_pixels_config *k)
+{
+    struct cpv_hf_object root, model, vision, how;
+    cpv_hf_config *c;
+    char path[4096];
+    int rc;
+
+    (void)snprintf(path, sizeof path, "%s/open_clip_config.json", folder);
+    rc = cpv_hf_config_open(&c, path, &err);
+    if (rc == CPV_E_ABSENT)
+        return false;
+    must(rc);
+    root = cpv_hf_config_root(c);
+    model = cpv_hf_object(&root, "model_cfg");
+    vision = cpv_hf_object(&model, "vision_cfg");
+    how = cpv_hf_object(&root, "preprocess_cfg");
+    cpv_pixels_config_clip(
+        k, &how, (int)cpv_hf_int(&vision, "image_size", CPV_HF_NEEDED, 1, 16384));
+    must(cpv_hf_config_check(c, &err));
+    cpv_hf_config_close(&c);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct cpv_pixels_config config;
@@ -42,7 +67,8 @@ int main(int argc, char **argv)
         (void)fputs("usage: pixels FOLDER < PATHS\n", stderr);
         return 64;
     }
-    must(cpv_pixels_config_read(&config, argv[1], &err));
+    if (!clip_config(argv[1], &config))
+        must(cpv_pixels_config_read(&config, argv[1], &err));
     must(cpv_pixels_open(&maker, &config, &err));
     n = 3 * (size_t)config.size * (size_t)config.size;
     out = calloc(n, sizeof *out);

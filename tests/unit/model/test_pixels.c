@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Pixels against transformers' BlipImageProcessor: tests/golden/pixels, made by
- * tests/fixtures/make_pixels.py. */
+/* Pixels against transformers' BlipImageProcessor and open_clip's image_transform:
+ * tests/golden/pixels, made by tests/fixtures/make_pixels.py. */
 #include "common/base/file.h"
 #include "common/model/pixels.h"
 #include "tests/unit/base/unit.h"
@@ -38,6 +38,27 @@ static int config_of(struct cpv_bytes text, struct cpv_pixels_config *k)
     return cpv_pixels_config_read(k, ".", &err);
 }
 
+/* An open_clip_config.json, of a tower that takes `image` pixels; 0: what it says. */
+static int clip_config_of(struct cpv_bytes text, int image, struct cpv_pixels_config *k)
+{
+    struct cpv_hf_object root, model, vision, how;
+    cpv_hf_config *c;
+    int rc;
+
+    err = (struct cpv_err){0};
+    assert_ok(cpv_hf_config_parse(&c, text, "open_clip_config.json", &err));
+    root = cpv_hf_config_root(c);
+    model = cpv_hf_object(&root, "model_cfg");
+    vision = cpv_hf_object(&model, "vision_cfg");
+    how = cpv_hf_object(&root, "preprocess_cfg");
+    if (!image)
+        image = (int)cpv_hf_int(&vision, "image_size", CPV_HF_NEEDED, 1, 1000);
+    cpv_pixels_config_clip(k, &how, image);
+    rc = cpv_hf_config_check(c, &err);
+    cpv_hf_config_close(&c);
+    return rc;
+}
+
 static enum cpv_image_status make(cpv_pixels_maker *m, struct cpv_bytes file,
                                   int64_t max_pixels, float *out, const char **detail)
 {
@@ -56,7 +77,10 @@ static void compare(const char *name, int count)
     size_t bytes;
     float *out;
 
-    assert_ok(config_of(cpv_buf_view(&json), &k));
+    if (strncmp(name, "clip-", 5) == 0)
+        assert_ok(clip_config_of(cpv_buf_view(&json), 0, &k));
+    else
+        assert_ok(config_of(cpv_buf_view(&json), &k));
     bytes = 3 * (size_t)k.size * (size_t)k.size * sizeof *out;
     assert_int_equal(want.size, bytes * (size_t)count);
     out = calloc(1, bytes);
@@ -93,6 +117,16 @@ static void pixels_are_those_of_transformers_to_the_bit(void **state)
     compare("factor", 9);
     compare("not-rescaled", 9);
     compare("not-normalized", 9);
+}
+
+static void pixels_are_those_of_open_clip_to_the_bit(void **state)
+{
+    (void)state;
+    compare("clip-published", 9);
+    compare("clip-odd", 9);
+    compare("clip-same-height", 3);
+    compare("clip-larger", 1);
+    compare("clip-squash", 9);
 }
 
 static void expect_defaults(const struct cpv_pixels_config *k)
@@ -156,6 +190,69 @@ static void what_cannot_be_done_is_named(void **state)
     }
 }
 
+static void what_open_clip_can_and_we_cannot_is_named(void **state)
+{
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"\"resize_mode\": \"longest\"", "resize_mode: expected one of shortest, squash"},
+        {"\"interpolation\": \"bilinear\"", "interpolation: expected one of bicubic"},
+        {"\"mode\": \"L\"", "mode: expected RGB"},
+        {"\"size\": 13", "size: expected 14"},
+        {"\"size\": [14, 13]", "size: expected 14"},
+        {"\"size\": \"14\"", "size: expected "},
+        {"\"std\": [0.5, 0, 0.5]", "std: expected "},
+        {"\"mean\": [0.5]", "mean: expected three"},
+    };
+    struct cpv_pixels_config k;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char text[200];
+
+        (void)snprintf(text, sizeof text, "{\"preprocess_cfg\": {%s}}", bad[i].text);
+        assert_int_equal(clip_config_of(cpv_bytes_str(text), 14, &k), CPV_E_INPUT);
+        if (!strstr(err.text, bad[i].says) ||
+            !strstr(err.text, "'open_clip_config.json' preprocess_cfg."))
+            fail_msg("%s: '%s' is not in: %s", bad[i].text, bad[i].says, err.text);
+    }
+    assert_ok(clip_config_of(cpv_bytes_str("{}"), 14, &k));
+    assert_true(k.crop && k.size == 14 && k.std[2] >= 0.27577711F);
+    assert_ok(clip_config_of(
+        cpv_bytes_str("{\"preprocess_cfg\": {\"interpolation\": \"random\", "
+                      "\"mean\": 0.5, \"std\": 0.25, \"size\": [14, 14]}}"),
+        14, &k));
+    assert_true(k.mean[1] >= 0.5F && k.std[2] <= 0.25F);
+}
+
+/* 37 x 23 pixels, to squares of 14 and of so many that the longer side is too long. */
+static void a_picture_too_narrow_is_no_error(void **state)
+{
+    struct cpv_pixels_config k = {.size = 14,
+                                  .crop = true,
+                                  .filter = CPV_IMAGE_BICUBIC,
+                                  .std = {1, 1, 1},
+                                  .rescale = 1};
+    struct cpv_buf good = load("images", "jpeg-444.jpg", "");
+    float *out = calloc(3 * 14 * 14, sizeof *out);
+    cpv_pixels_maker *m;
+    const char *detail;
+
+    (void)state;
+    assert_non_null(out);
+    assert_ok(cpv_pixels_open(&m, &k, &err));
+    assert_int_equal(make(m, cpv_buf_view(&good), MAX_PIXELS, out, &detail), 0);
+    cpv_pixels_close(&m);
+    k.size = 50000;
+    assert_ok(cpv_pixels_open(&m, &k, &err));
+    assert_int_equal(make(m, cpv_buf_view(&good), MAX_PIXELS, out, &detail),
+                     CPV_IMAGE_ASPECT);
+    assert_non_null(strstr(detail, "37 x 23"));
+    cpv_pixels_close(&m);
+    cpv_buf_release(&good);
+    free(out);
+}
+
 /* Nothing is written, and the next picture is as good as ever. */
 static void a_picture_that_cannot_be_read_is_no_error(void **state)
 {
@@ -191,6 +288,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pixels_are_those_of_transformers_to_the_bit),
+        cmocka_unit_test(pixels_are_those_of_open_clip_to_the_bit),
+        cmocka_unit_test(what_open_clip_can_and_we_cannot_is_named),
+        cmocka_unit_test(a_picture_too_narrow_is_no_error),
         cmocka_unit_test(what_is_not_said_is_as_the_class_has_it),
         cmocka_unit_test(what_cannot_be_done_is_named),
         cmocka_unit_test(a_picture_that_cannot_be_read_is_no_error),
