@@ -29,7 +29,7 @@ struct data_params {
     struct cpv_texts sets;
     const cpv_clip *model; /* tokens and the size of embeddings */
     struct cpv_texts languages;
-    struct cpv_captions_how how;
+    struct cpv_caption_choice choice;
     bool pixels;   /* where pictures lie is wanted, not embeddings */
     uint64_t most; /* samples at most, the first ones; 0: all */
     int threads;

@@ -115,10 +115,10 @@ static const char *take_place(struct chunk *c, const struct cpv_sample *s)
     return NULL;
 }
 
-static int add_caption(struct loader *l, struct chunk *c, const char *text,
+static int add_caption(struct loader *l, struct chunk *c, struct cpv_bytes text,
                        struct cpv_err *err)
 {
-    int rc = cpv_clip_encode(l->p->model, cpv_bytes_str(text), &c->ids, err);
+    int rc = cpv_clip_encode(l->p->model, text, &c->ids, err);
 
     if (!rc && !ROOM(c, caption_end, caption_room, c->captions + 1))
         rc = cpv_fail_memory(err);
@@ -127,20 +127,27 @@ static int add_caption(struct loader *l, struct chunk *c, const char *text,
     return rc;
 }
 
-static int take_captions(struct loader *l, struct chunk *c, const json_t *json,
-                         cpv_arena *mem, const char **why, struct cpv_err *err)
+/* Of all languages; *why says what was wrong, or lacking in all of them. */
+static int take_captions(struct loader *l, struct chunk *c, const char *key, json_t *json,
+                         cpv_arena *mem, const char **why, struct cpv_err *small,
+                         struct cpv_err *err)
 {
     size_t langs = l->p->languages.count, before = c->captions;
     int rc = CPV_OK;
 
     if (!ROOM(c, lang_end, lang_room, (c->n + 1) * langs))
         return cpv_fail_memory(err);
+    *why = "it has no caption to choose in any of the languages";
     for (size_t i = 0; i < langs && !rc; i++) {
-        struct cpv_caption *chosen;
+        struct cpv_caption *chosen = NULL;
         size_t n = 0;
 
-        rc = cpv_captions_choose(json, l->p->languages.at[i], &l->p->how, mem, &chosen,
-                                 &n, why, err);
+        if (cpv_captions_choose(json, l->p->languages.at[i], key, &l->p->choice, mem,
+                                &chosen, &n, small)) {
+            *why = small->text;
+            rc = small->code == CPV_E_MEMORY ? cpv_fail_memory(err) : CPV_OK;
+            n = 0;
+        }
         for (size_t k = 0; k < n && !rc; k++)
             rc = add_caption(l, c, chosen[k].text, err);
         c->lang_end[c->n * langs + i] = (uint32_t)c->captions;
@@ -179,7 +186,7 @@ static int take_sample(struct loader *l, struct chunk *c, const struct cpv_sampl
     else if (why)
         say(l, c, s->key, why, &c->broken);
     else {
-        rc = take_captions(l, c, json, mem, &why, err);
+        rc = take_captions(l, c, s->key, json, mem, &why, &small, err);
         if (!rc && why)
             say(l, c, s->key, why, &c->captionless);
         else if (!rc && !ROOM(c, key, key_room, c->n + 1))

@@ -78,12 +78,12 @@ static int open_data(struct loop *l, struct cpv_err *err)
     const struct data_counts *n;
     int rc = shares ? settings_shares(s, shares, err) : cpv_fail_memory(err);
 
-    params.how =
-        (struct cpv_captions_how){.kind = (enum cpv_captions_kind)s->data.captions,
-                                  .first = (size_t)s->data.first,
-                                  .keep = (size_t)s->data.keep,
-                                  .threshold = s->data.threshold,
-                                  .originals = (size_t)s->data.originals};
+    params.choice = (struct cpv_caption_choice){
+        .strategy = (cpv_caption_strategy)s->data.captions,
+        .originals = (uint32_t)s->data.originals,
+        .keep = (uint32_t)(s->data.captions == CPV_CAPTIONS_FIRST ? s->data.first
+                                                                  : s->data.keep),
+        .threshold = s->data.threshold};
     if (!rc)
         rc = cpv_progress_open(&params.progress, &progress, err);
     if (!rc)

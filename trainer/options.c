@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "common/base/size.h"
+#include "common/corpus/captions.h"
 #include "trainer/settings.h"
 
 #define AT(field) offsetof(struct settings, field)
 #define MAX_INT   9007199254740992.0
 
 static const char *const IMAGES[] = {"embeddings", "pixels", NULL};
-static const char *const CAPTIONS[] = {"none", "first", "all", "rank", "threshold", NULL};
 static const char *const OPTIMIZERS[] = {"adamw", "adam-l2", NULL};
 static const char *const SCHEDULES[] = {"cosine", "linear", "constant", NULL};
 
@@ -94,7 +94,7 @@ static const struct cpv_opt data[] = {
           "Languages of captions. It is needed.", PIN),
     LIST_("shares", "shares", data.shares, NULL, "X,...",
           "A weight for each language; none: all alike.", PIN),
-    CHOICE_("captions", "captions", data.captions, CAPTIONS, "all",
+    CHOICE_("captions", "captions", data.captions, cpv_caption_strategies, "all",
             "Which generated captions join the original ones: none; the first ones; all; "
             "of both kinds those that rank highest by similarity; or those of at least a "
             "threshold."),

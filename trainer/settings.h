@@ -14,13 +14,6 @@
 #include "common/model/clip.h"
 
 enum image_source { IMAGE_EMBEDDINGS, IMAGE_PIXELS };
-enum strategy {
-    CAPTIONS_NONE,
-    CAPTIONS_FIRST,
-    CAPTIONS_ALL,
-    CAPTIONS_RANK,
-    CAPTIONS_THRESHOLD
-};
 enum optimizer_name { OPTIMIZER_ADAMW, OPTIMIZER_ADAM_L2 };
 enum schedule_name { SCHEDULE_COSINE, SCHEDULE_LINEAR, SCHEDULE_CONSTANT };
 
@@ -38,7 +31,7 @@ struct settings {
         struct cpv_texts train; /* folders of packed sets, or tars */
         int image;              /* of enum image_source */
         struct cpv_texts languages, shares;
-        int captions; /* of enum strategy */
+        int captions; /* of cpv_caption_strategy */
         int64_t first, keep, originals;
         double threshold;
         int64_t max_pixels;

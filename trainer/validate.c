@@ -134,8 +134,8 @@ static int open_data(validate *v, struct cpv_err *err)
                                  .threads = v->p.threads,
                                  .log = v->p.log};
 
-    params.how.kind = CPV_CAPTIONS_ORIGINAL;
-    params.how.originals = (size_t)set->validation.originals;
+    params.choice.strategy = CPV_CAPTIONS_NONE;
+    params.choice.originals = (uint32_t)set->validation.originals;
     return data_open(&v->d, &params, err);
 }
 
