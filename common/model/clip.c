@@ -303,8 +303,3 @@ const char *cpv_clip_path(const cpv_clip *m)
 {
     return m->path;
 }
-
-const struct cpv_clip_lora *cpv_clip_pairs(const cpv_clip *m)
-{
-    return &m->train.lora;
-}
