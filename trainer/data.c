@@ -98,7 +98,11 @@ int data_picture(data_reader *r, uint32_t sample, cpv_arena *mem, struct cpv_byt
     int rc = CPV_OK;
 
     if (d->map[p->file].data) {
-        *file = cpv_bytes_of(d->map[p->file].data + p->offset, p->size);
+        struct cpv_bytes map = d->map[p->file];
+
+        *file = p->offset <= map.size && p->size <= map.size - p->offset
+                    ? cpv_bytes_of(map.data + p->offset, p->size)
+                    : (struct cpv_bytes){0};
         return CPV_OK;
     }
     if (r->shard && r->file != p->file)

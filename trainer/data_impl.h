@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "common/base/bytes.h"
+#include "common/format/samples.h"
 #include "common/text/ids.h"
 #include "trainer/data.h"
 
@@ -21,6 +22,7 @@ struct chunk {
     const char *path;
     cpv_arena *mem; /* keys */
     struct cpv_bytes map;
+    cpv_samples *in; /* while it is read */
     size_t n, captions;
     uint16_t *embedding;
     struct place *place;

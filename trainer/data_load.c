@@ -96,21 +96,18 @@ static const char *take_embedding(struct chunk *c, const data *d,
 
 static const char *take_place(struct chunk *c, const struct cpv_sample *s)
 {
-    const struct cpv_member *image = NULL;
     struct place p = {.sample = (uint32_t)s->number};
+    size_t i = 0;
 
-    for (size_t i = 0; !image && i < s->n_members; i++)
-        if (cpv_ext_is_image(s->members[i].ext))
-            image = &s->members[i];
-    if (!image)
+    while (i < s->n_members && !cpv_ext_is_image(s->members[i].ext))
+        i++;
+    if (i == s->n_members)
         return "it has no image";
     if (!ROOM(c, place, place_room, c->n + 1))
         return "out of memory";
-    (void)snprintf(p.ext, sizeof p.ext, "%s", image->ext);
-    if (c->map.data) {
-        p.offset = (uint64_t)(image->data.data - c->map.data);
-        p.size = image->data.size;
-    }
+    (void)snprintf(p.ext, sizeof p.ext, "%s", s->members[i].ext);
+    p.offset = cpv_samples_at(c->in, i);
+    p.size = s->members[i].data.size;
     c->place[c->n] = p;
     return NULL;
 }
@@ -203,7 +200,7 @@ static int take_sample(struct loader *l, struct chunk *c, const struct cpv_sampl
 /* ---- one file ---- */
 
 /* Pictures are read again later: from one of our shards, or where they lie in a tar. */
-static int find_pictures(struct chunk *c, struct cpv_samples **out, struct cpv_err *err)
+static int find_pictures(struct chunk *c, struct cpv_err *err)
 {
     struct cpv_err not_ours = {0};
     cpv_shard *shard = NULL;
@@ -212,7 +209,7 @@ static int find_pictures(struct chunk *c, struct cpv_samples **out, struct cpv_e
 
     if (cpv_shard_open(&shard, c->path, &not_ours) == CPV_OK) {
         cpv_shard_close(&shard);
-        return cpv_samples_open(out, c->path, NULL, err);
+        return cpv_samples_open(&c->in, c->path, NULL, err);
     }
     rc = not_ours.code == CPV_E_INPUT ? cpv_file_map(&c->map, c->path, err)
                                       : cpv_fail(err, not_ours.code, "%s", not_ours.text);
@@ -224,28 +221,27 @@ static int find_pictures(struct chunk *c, struct cpv_samples **out, struct cpv_e
                       "'%s': pixels are read at random, from plain tars and our own "
                       "shards; this one is compressed by others",
                       c->path);
-    return rc ? rc : cpv_samples_open_bytes(out, c->map, c->path, NULL, err);
+    return rc ? rc : cpv_samples_open_bytes(&c->in, c->map, c->path, NULL, err);
 }
 
 static int load_file(struct loader *l, struct chunk *c, struct cpv_err *err)
 {
     struct cpv_sample sample;
-    cpv_samples *in = NULL;
     cpv_arena *mem = NULL;
     int rc = cpv_arena_open(&c->mem, 0, err);
 
     if (!rc)
         rc = cpv_arena_open(&mem, 0, err);
     if (!rc)
-        rc = l->p->pixels ? find_pictures(c, &in, err)
-                          : cpv_samples_open(&in, c->path, NULL, err);
-    while (!rc && (rc = cpv_samples_next(in, &sample, err)) == 1) {
+        rc = l->p->pixels ? find_pictures(c, err)
+                          : cpv_samples_open(&c->in, c->path, NULL, err);
+    while (!rc && (rc = cpv_samples_next(c->in, &sample, err)) == 1) {
         rc = take_sample(l, c, &sample, mem, err);
         cpv_arena_reset(mem);
         if (!rc && c->ids.failed)
             rc = cpv_fail_memory(err);
     }
-    cpv_samples_close(&in);
+    cpv_samples_close(&c->in);
     cpv_arena_close(&mem);
     return rc;
 }

@@ -20,6 +20,7 @@ enum { MAX_BYTES = 512 << 20, BYTES_STEP = 4096, SHOWN = 200 };
 struct part {
     size_t ext; /* in texts */
     size_t data, size;
+    uint64_t tar_at; /* of its data */
 };
 
 struct cpv_samples {
@@ -409,7 +410,7 @@ static int read_member(cpv_samples *s)
 static int take_member(cpv_samples *s)
 {
     const char *name = (const char *)s->name.data, *ext = name + s->key_size + 1;
-    struct part part = {s->texts.size, 0, 0}, *parts;
+    struct part part = {.ext = s->texts.size}, *parts;
     size_t n = s->parts.size / sizeof part;
     char text[SHOWN];
     int got;
@@ -426,6 +427,7 @@ static int take_member(cpv_samples *s)
         cpv_buf_byte(&s->texts, (uint8_t)(*p >= 'A' && *p <= 'Z' ? *p + 'a' - 'A' : *p));
     cpv_buf_byte(&s->texts, 0);
     part.data = s->pos;
+    part.tar_at = s->tar_at;
     part.size = (size_t)s->size;
     cpv_buf_add(&s->parts, &part, sizeof part);
     if (s->texts.failed || s->parts.failed)
@@ -587,6 +589,11 @@ int cpv_samples_open_bytes(cpv_samples **out, struct cpv_bytes file, const char 
     if (rc)
         cpv_samples_close(out);
     return rc;
+}
+
+uint64_t cpv_samples_at(const cpv_samples *s, size_t member)
+{
+    return ((const struct part *)(const void *)s->parts.data)[member].tar_at;
 }
 
 void cpv_samples_close(cpv_samples **sp)

@@ -65,6 +65,8 @@ CPV_MUST_CHECK int cpv_samples_open_bytes(cpv_samples **out, struct cpv_bytes fi
 /* 1: a sample, valid until the next call. 0: the end. Below 0: an error, which stays. */
 CPV_MUST_CHECK int cpv_samples_next(cpv_samples *s, struct cpv_sample *out,
                                     struct cpv_err *err);
+/* Where the data of a member of that sample begins, in the (decompressed) tar. */
+uint64_t cpv_samples_at(const cpv_samples *s, size_t member);
 /* Complete once next has returned 0. */
 const struct cpv_samples_report *cpv_samples_report(const cpv_samples *s);
 void cpv_samples_close(cpv_samples **s);
