@@ -43,7 +43,7 @@ static void add_lists(struct cpv_buf *out)
         add_line(out, ORDER[i]->name, ORDER[i]->summary);
     cpv_buf_str(out, "\nStages, each a program of its own (`capivara fetch` runs "
                      "capivara-fetch):\n");
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         add_line(out, s->name, s->summary);
     cpv_buf_str(out, "\n`capivara COMMAND --help` says more about one of them.\n");
 }
@@ -80,7 +80,7 @@ static void add_man(struct cpv_buf *out)
     for (size_t i = 0; ORDER[i]; i++)
         add_man_entry(out, ORDER[i]->name, ORDER[i]->summary);
     cpv_buf_str(out, ".SH STAGES\n");
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         add_man_entry(out, s->name, s->summary);
 }
 
@@ -115,7 +115,7 @@ static void add_completion(struct cpv_buf *out)
                      "        COMPREPLY=($(compgen -W '");
     for (size_t i = 0; ORDER[i]; i++)
         cpv_buf_printf(out, "%s ", ORDER[i]->name);
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         cpv_buf_printf(out, "%s ", s->name);
     cpv_buf_str(out,
                 "help --help --version --man --completion' -- \"${COMP_WORDS[1]}\"))\n"
@@ -129,7 +129,7 @@ static void add_completion(struct cpv_buf *out)
                            "\"${COMP_WORDS[2]}\"))\n            return ;;\n",
                            ORDER[i]->name, ORDER[i]->words);
     cpv_buf_str(out, "        esac\n    fi\n    case ${COMP_WORDS[1]} in\n    ");
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         cpv_buf_printf(out, "%s%s", s == cpv_stages ? "" : "|", s->name);
     cpv_buf_str(out, ")\n"
                      "        declare -F \"$name\" >/dev/null ||\n"
