@@ -6,8 +6,8 @@
 #include "common/base/file.h"
 #include "common/base/stop.h"
 #include "common/corpus/column.h"
+#include "common/corpus/reference.h"
 #include "common/format/brace.h"
-#include "common/format/shard_export.h"
 #include "pipeline/command.h"
 #include "pipeline/place.h"
 #include "pipeline/text.h"
@@ -15,8 +15,9 @@
 enum { PATHS_MAX = 100000 };
 
 struct options {
-    bool plain;
+    bool plain, reference;
     const char *output;
+    struct cpv_texts langs;
 };
 
 static const struct cpv_opt OPTIONS[] = {
@@ -24,6 +25,19 @@ static const struct cpv_opt OPTIONS[] = {
      .kind = CPV_OPT_FLAG,
      .offset = offsetof(struct options, plain),
      .help = "Plain tars with sizes.json (open_clip), .idx (DALI) and wids.json."},
+    {.name = "reference-layout",
+     .kind = CPV_OPT_FLAG,
+     .offset = offsetof(struct options, reference),
+     .help =
+         "Plain tars as the trainer of the reference (CAPIVARA) reads them: image and "
+         "JSON, captions-L extended by the generated ones where there are "
+         "similarities; named 00000.tar, 00001.tar and so on."},
+    {.name = "lang",
+     .kind = CPV_OPT_LIST,
+     .offset = offsetof(struct options, langs),
+     .arg = "LANGS",
+     .help = "With --reference-layout: leave out samples without a caption in one of "
+             "these languages, where that trainer would stop."},
     {.name = "output",
      .aliases = "o out",
      .kind = CPV_OPT_TEXT,
@@ -39,7 +53,7 @@ struct set {
     const char *folder, *name;
     struct cpv_buf paths;    /* const char * */
     struct cpv_buf exported; /* struct cpv_exported */
-    uint64_t samples, bytes;
+    uint64_t samples, bytes, left_out;
 };
 
 static int add_column(struct set *s, const char *corpus, const char *column,
@@ -61,12 +75,18 @@ static int add_column(struct set *s, const char *corpus, const char *column,
 
 static int export_one(struct set *s, const char *path, struct cpv_err *err)
 {
+    const struct options *o = s->call->options;
     struct cpv_exported done;
     int rc;
 
     if (cpv_stop_requested())
         return cpv_fail(err, CPV_E_STOPPED, "stopped; run again to go on");
-    rc = cpv_shard_export_plain(path, s->folder, &done, err);
+    if (o->reference)
+        rc = cpv_reference_export(path, s->folder,
+                                  (uint32_t)(s->exported.size / sizeof done), &o->langs,
+                                  &done, &s->left_out, err);
+    else
+        rc = cpv_shard_export_plain(path, s->folder, &done, err);
     if (rc)
         return rc;
     cpv_log_debug(s->call->log, "'%s/%s': %u samples", s->folder, done.name,
@@ -93,6 +113,10 @@ static int write_set(struct set *s, struct cpv_err *err)
     cpv_text_bytes(bytes, sizeof bytes, s->bytes);
     if (!rc && !s->call->quiet)
         printf("%s: %zu tars, %s samples, %s\n", s->folder, n, samples, bytes);
+    if (!rc && s->left_out)
+        cpv_log_warning(s->call->log,
+                        "%llu samples have no caption in a language of --lang; left out",
+                        (unsigned long long)s->left_out);
     cpv_buf_release(&s->paths);
     cpv_buf_release(&s->exported);
     return rc;
@@ -148,13 +172,19 @@ static int run(struct cpv_call *call, struct cpv_err *err)
     struct cpv_place place = {0};
     int rc = CPV_OK;
 
-    if (!o->plain)
+    if (o->plain == o->reference)
         return cpv_fail(err, CPV_E_USAGE,
-                        "'--plain' is needed: it is the only layout yet");
+                        "expected one of '--plain' and '--reference-layout'");
+    if (o->langs.count && !o->reference)
+        return cpv_fail(err, CPV_E_USAGE, "'--lang' goes with '--reference-layout'");
     if (!o->output || !*o->output)
         return cpv_fail(err, CPV_E_USAGE, "'--output' is needed; see --help");
     if (call->n_names == 1 && !strchr(call->names[0], '{'))
         rc = cpv_place_find(&place, call->names[0], call->mem, err);
+    if (!rc && place.corpus && !place.column && o->reference)
+        return cpv_fail(err, CPV_E_USAGE,
+                        "'%s' is a corpus; name a set, such as '%s/shards/train'",
+                        call->names[0], place.corpus);
     if (!rc && place.corpus && !place.column)
         return export_corpus(call, place.corpus, o->output, err);
     for (size_t i = 0; !rc && i < call->n_names; i++)
@@ -168,9 +198,9 @@ static int run(struct cpv_call *call, struct cpv_err *err)
 const struct cpv_command cpv_command_export = {
     .name = "export",
     .summary = "write shards as plain tars, for programs that read nothing else",
-    .usage = "--plain --output DIR SHARD... | CORPUS[/COLUMN]",
+    .usage = "--plain|--reference-layout --output DIR SHARD... | CORPUS[/COLUMN]",
     .description =
-        "Writes the same tar bytes uncompressed, an .idx beside each (DALI), and "
+        "--plain writes the same tar bytes uncompressed, an .idx beside each (DALI), and "
         "sizes.json (open_clip) and wids.json (wids) for the set. Shards and a column go "
         "to DIR itself, the columns of a corpus to DIR/COLUMN. Tars that are there "
         "already "

@@ -28,6 +28,41 @@ bool cpv_captions_has(const json_t *sample, const char *lang)
            json_is_array(value_of(sample, "generated-captions", lang));
 }
 
+static const char *lang_of(const char *name)
+{
+    static const char *const heads[] = {"captions-", "generated-captions-"};
+
+    for (size_t i = 0; i < 2; i++)
+        if (strncmp(name, heads[i], strlen(heads[i])) == 0 &&
+            strlen(name) - strlen(heads[i]) <= CPV_LANGUAGE_MAX)
+            return name + strlen(heads[i]);
+    return NULL;
+}
+
+int cpv_captions_languages(const json_t *sample, cpv_arena *mem, const char ***langs,
+                           size_t *n, struct cpv_err *err)
+{
+    json_t *of = (json_t *)(uintptr_t)sample; /* jansson's loop takes no const */
+    const char *name, *lang;
+    json_t *value;
+
+    *n = 0;
+    *langs = cpv_arena_calloc(mem, json_object_size(sample) + 1, sizeof **langs);
+    if (!*langs)
+        return cpv_fail_memory(err);
+    json_object_foreach(of, name, value)
+    {
+        size_t i = 0;
+
+        lang = json_is_null(value) ? NULL : lang_of(name);
+        while (lang && i < *n && strcmp((*langs)[i], lang) != 0)
+            i++;
+        if (lang && i == *n)
+            (*langs)[(*n)++] = lang;
+    }
+    return CPV_OK;
+}
+
 static int list_of(const json_t *sample, const char *kind, const char *lang,
                    const char *key, json_t **out, struct cpv_err *err)
 {

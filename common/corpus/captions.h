@@ -58,6 +58,12 @@ struct cpv_caption_lists {
 /* Does this language have a list of captions? */
 bool cpv_captions_has(const json_t *sample, const char *lang);
 
+/* Every language that has a list of captions, in the order of the sample's keys. Names
+ * are views of those keys. CPV_E_MEMORY only. */
+CPV_MUST_CHECK int cpv_captions_languages(const json_t *sample, cpv_arena *mem,
+                                          const char ***langs, size_t *n,
+                                          struct cpv_err *err);
+
 /*
  * Find the lists of a language. A list of null counts as none. `key` names the sample in
  * errors. CPV_E_CORRUPT where a list is no list, or flags and similarities have not one

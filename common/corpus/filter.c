@@ -29,17 +29,6 @@ bool cpv_filter_is_on(const struct cpv_filter *f)
 
 /* ---- languages ---- */
 
-static const char *lang_of(const char *name)
-{
-    static const char *const heads[] = {"captions-", "generated-captions-"};
-
-    for (size_t i = 0; i < 2; i++)
-        if (strncmp(name, heads[i], strlen(heads[i])) == 0 &&
-            strlen(name) - strlen(heads[i]) <= CPV_LANGUAGE_MAX)
-            return name + strlen(heads[i]);
-    return NULL;
-}
-
 static bool has_lang(const struct work *w, const char *lang)
 {
     for (size_t i = 0; i < w->n_langs; i++)
@@ -51,26 +40,13 @@ static bool has_lang(const struct work *w, const char *lang)
 static int find_langs(struct work *w, struct cpv_err *err)
 {
     struct cpv_caption_lists l;
-    const char *name, *lang;
-    json_t *value;
-    int rc;
+    int rc = cpv_captions_languages(w->sample, w->mem, &w->langs, &w->n_langs, err);
 
-    w->langs =
-        cpv_arena_calloc(w->mem, json_object_size(w->sample) + 1, sizeof *w->langs);
-    if (!w->langs)
-        return cpv_fail_memory(err);
-    json_object_foreach(w->sample, name, value)
-    {
-        lang = lang_of(name);
-        if (!lang || has_lang(w, lang))
-            continue;
-        rc = cpv_captions_find(w->sample, lang, w->key, &l, err);
-        if (rc)
-            return rc;
-        w->langs[w->n_langs++] = lang;
-        w->scored |= l.similarities != NULL;
+    for (size_t i = 0; i < w->n_langs && !rc; i++) {
+        rc = cpv_captions_find(w->sample, w->langs[i], w->key, &l, err);
+        w->scored |= !rc && l.similarities != NULL;
     }
-    return CPV_OK;
+    return rc;
 }
 
 /*

@@ -10,6 +10,7 @@
 #include "common/base/hash.h"
 #include "common/base/sys.h"
 #include "common/format/blocks.h"
+#include "common/format/tar.h"
 
 enum { READ = 1 << 20 };
 
@@ -33,6 +34,27 @@ static int plain_name(const char *path, char out[CPV_EXPORT_NAME_MAX + 1],
     return CPV_OK;
 }
 
+/* "DIR/NAME" with a new ending in place of the last n bytes; NULL without memory. */
+static char *path_in(const char *dir, const char *name, size_t drop, const char *ending)
+{
+    struct cpv_buf b = {0};
+
+    cpv_buf_printf(&b, "%s/", dir);
+    cpv_buf_add(&b, name, strlen(name) - drop);
+    cpv_buf_str(&b, ending);
+    if (!cpv_buf_cstr(&b))
+        cpv_buf_release(&b);
+    return (char *)b.data;
+}
+
+struct cpv_export {
+    cpv_draft *draft;
+    EVP_MD_CTX *md5;
+    char *path;
+    struct cpv_exported done;
+    bool failed; /* libcrypto did */
+};
+
 static int finish_md5(EVP_MD_CTX *md5, uint8_t out[16], struct cpv_err *err)
 {
     unsigned size = 0;
@@ -44,39 +66,56 @@ static int finish_md5(EVP_MD_CTX *md5, uint8_t out[16], struct cpv_err *err)
     return CPV_OK;
 }
 
-/* All blocks of the shard into the draft; the digest must be that of the index. */
-static int copy_tar(const char *path, const struct cpv_shard_info *info, cpv_draft *draft,
-                    EVP_MD_CTX *md5, struct cpv_err *err)
+int cpv_export_open(cpv_export **out, const char *dir, const char *name,
+                    struct cpv_err *err)
 {
-    uint8_t digest[CPV_SHA256_SIZE];
-    struct cpv_block *block;
-    cpv_blocks *blocks = NULL;
-    cpv_sha256 *sha = NULL;
-    int got, rc = cpv_sha256_open(&sha, err);
+    cpv_export *e = cpv_calloc(1, sizeof *e);
+    int rc = CPV_OK;
 
+    *out = e;
+    if (!e)
+        return cpv_fail_memory(err);
+    (void)snprintf(e->done.name, sizeof e->done.name, "%s", name);
+    e->path = path_in(dir, name, 0, "");
+    e->md5 = EVP_MD_CTX_new();
+    if (!e->path || !e->md5 || EVP_DigestInit_ex(e->md5, EVP_md5(), NULL) != 1)
+        rc = cpv_fail_memory(err);
     if (!rc)
-        rc = cpv_blocks_open(&blocks, path, 2, err);
-    while (!rc && (got = cpv_blocks_next(blocks, &block, err)) != 0) {
-        if (got < 0) {
-            rc = got;
-            break;
-        }
-        cpv_draft_write(draft, block->mem + block->at, block->size);
-        cpv_sha256_add(sha, block->mem + block->at, block->size);
-        if (EVP_DigestUpdate(md5, block->mem + block->at, block->size) != 1)
-            rc = cpv_fail(err, CPV_E_BUG, "libcrypto cannot do MD5");
-        cpv_blocks_give(blocks, block);
-    }
-    if (!rc)
-        rc = cpv_draft_check(draft, err);
-    if (!rc) {
-        cpv_sha256_take(sha, digest);
-        if (memcmp(digest, info->tar_sha256, sizeof digest) != 0)
-            rc = cpv_fail(err, CPV_E_CORRUPT, "'%s': the tar's digest is wrong", path);
-    }
-    cpv_blocks_close(&blocks);
-    cpv_sha256_close(&sha);
+        rc = cpv_draft_open(&e->draft, e->path, err);
+    if (rc)
+        cpv_export_discard(out);
     return rc;
+}
+
+void cpv_export_write(cpv_export *e, const void *data, size_t n)
+{
+    cpv_draft_write(e->draft, data, n);
+    e->failed |= EVP_DigestUpdate(e->md5, data, n) != 1;
+    e->done.bytes += n;
+}
+
+void cpv_export_put(cpv_export *e, const char *key, const struct cpv_member *members,
+                    size_t n)
+{
+    static const uint8_t zeros[CPV_TAR_BLOCK];
+    uint8_t head[CPV_TAR_BLOCK];
+
+    for (size_t i = 0; i < n; i++) {
+        size_t size = members[i].data.size;
+
+        cpv_tar_write(head, key, members[i].ext, size);
+        cpv_export_write(e, head, sizeof head);
+        cpv_export_write(e, members[i].data.data, size);
+        cpv_export_write(e, zeros, (size_t)cpv_tar_padded(size) - size);
+    }
+    e->done.samples++;
+}
+
+int cpv_export_check(const cpv_export *e, struct cpv_err *err)
+{
+    if (e->failed)
+        return cpv_fail(err, CPV_E_BUG, "libcrypto cannot do MD5");
+    return cpv_draft_check(e->draft, err);
 }
 
 /* A tar was there before: is it the same? */
@@ -105,28 +144,87 @@ static int compare(const char *tar, const struct cpv_exported *ours, struct cpv_
     return rc;
 }
 
-static int export_tar(const char *path, const char *tar,
-                      const struct cpv_shard_info *info, struct cpv_exported *out,
-                      struct cpv_err *err)
+int cpv_export_commit(cpv_export **out, struct cpv_exported *done, struct cpv_err *err)
 {
-    EVP_MD_CTX *md5 = EVP_MD_CTX_new();
-    cpv_draft *draft = NULL;
+    cpv_export *e = *out;
     bool existed = false;
-    int rc = CPV_OK;
+    int rc = cpv_export_check(e, err);
 
-    if (!md5 || EVP_DigestInit_ex(md5, EVP_md5(), NULL) != 1)
-        rc = cpv_fail_memory(err);
     if (!rc)
-        rc = cpv_draft_open(&draft, tar, err);
+        rc = finish_md5(e->md5, e->done.md5, err);
     if (!rc)
-        rc = copy_tar(path, info, draft, md5, err);
+        rc = cpv_draft_commit(&e->draft, &existed, err);
+    if (!rc && existed)
+        rc = compare(e->path, &e->done, err);
+    *done = e->done;
+    cpv_export_discard(out);
+    return rc;
+}
+
+void cpv_export_discard(cpv_export **out)
+{
+    cpv_export *e = *out;
+
+    *out = NULL;
+    if (!e)
+        return;
+    cpv_draft_discard(&e->draft);
+    EVP_MD_CTX_free(e->md5);
+    cpv_free(e->path);
+    cpv_free(e);
+}
+
+/* ---- a shard's own bytes ---- */
+
+/* All blocks of the shard; the digest must be that of the index. */
+static int copy_tar(const char *path, const struct cpv_shard_info *info, cpv_export *e,
+                    struct cpv_err *err)
+{
+    uint8_t digest[CPV_SHA256_SIZE];
+    struct cpv_block *block;
+    cpv_blocks *blocks = NULL;
+    cpv_sha256 *sha = NULL;
+    int got, rc = cpv_sha256_open(&sha, err);
+
     if (!rc)
-        rc = finish_md5(md5, out->md5, err);
+        rc = cpv_blocks_open(&blocks, path, 2, err);
+    while (!rc && (got = cpv_blocks_next(blocks, &block, err)) != 0) {
+        if (got < 0) {
+            rc = got;
+            break;
+        }
+        cpv_export_write(e, block->mem + block->at, block->size);
+        cpv_sha256_add(sha, block->mem + block->at, block->size);
+        cpv_blocks_give(blocks, block);
+    }
     if (!rc)
-        rc = cpv_draft_commit(&draft, &existed, err);
-    cpv_draft_discard(&draft);
-    EVP_MD_CTX_free(md5);
-    return !rc && existed ? compare(tar, out, err) : rc;
+        rc = cpv_export_check(e, err);
+    if (!rc) {
+        cpv_sha256_take(sha, digest);
+        if (memcmp(digest, info->tar_sha256, sizeof digest) != 0)
+            rc = cpv_fail(err, CPV_E_CORRUPT, "'%s': the tar's digest is wrong", path);
+    }
+    cpv_blocks_close(&blocks);
+    cpv_sha256_close(&sha);
+    return rc;
+}
+
+static int export_tar(const char *path, const char *out_dir, const cpv_shard *s,
+                      struct cpv_exported *out, struct cpv_err *err)
+{
+    char name[CPV_EXPORT_NAME_MAX + 1];
+    cpv_export *e = NULL;
+    int rc;
+
+    memcpy(name, out->name, sizeof name);
+    rc = cpv_export_open(&e, out_dir, name, err);
+    if (!rc)
+        rc = copy_tar(path, cpv_shard_info(s), e, err);
+    if (!rc)
+        rc = cpv_export_commit(&e, out, err);
+    cpv_export_discard(&e);
+    out->samples = cpv_shard_count(s);
+    return rc;
 }
 
 /* ---- lists ---- */
@@ -156,40 +254,23 @@ static int export_idx(const cpv_shard *s, const char *idx, struct cpv_err *err)
     return rc;
 }
 
-/* "DIR/NAME" with a new ending in place of the last n bytes; NULL without memory. */
-static char *path_in(const char *dir, const char *name, size_t drop, const char *ending)
-{
-    struct cpv_buf b = {0};
-
-    cpv_buf_printf(&b, "%s/", dir);
-    cpv_buf_add(&b, name, strlen(name) - drop);
-    cpv_buf_str(&b, ending);
-    if (!cpv_buf_cstr(&b))
-        cpv_buf_release(&b);
-    return (char *)b.data;
-}
-
 int cpv_shard_export_plain(const char *path, const char *out_dir,
                            struct cpv_exported *out, struct cpv_err *err)
 {
-    char *tar = NULL, *idx = NULL;
+    char *idx = NULL;
     cpv_shard *s = NULL;
     int rc;
 
     memset(out, 0, sizeof *out);
     if ((rc = plain_name(path, out->name, err)) || (rc = cpv_shard_open(&s, path, err)))
         return rc;
-    tar = path_in(out_dir, out->name, 0, "");
     idx = path_in(out_dir, out->name, 4, ".idx");
-    if (!tar || !idx)
+    if (!idx)
         rc = cpv_fail_memory(err);
     if (!rc)
-        rc = export_tar(path, tar, cpv_shard_info(s), out, err);
+        rc = export_tar(path, out_dir, s, out, err);
     if (!rc)
         rc = export_idx(s, idx, err);
-    out->bytes = cpv_shard_info(s)->tar_bytes;
-    out->samples = cpv_shard_count(s);
-    cpv_free(tar);
     cpv_free(idx);
     cpv_shard_close(&s);
     return rc;

@@ -26,6 +26,27 @@ struct cpv_exported {
     uint8_t md5[16]; /* wids wants it */
 };
 
+/* ---- a tar of any samples ---- */
+
+typedef struct cpv_export cpv_export;
+
+/* dir must exist; name: "00000.tar". *out is NULL if it fails. */
+CPV_MUST_CHECK int cpv_export_open(cpv_export **out, const char *dir, const char *name,
+                                   struct cpv_err *err);
+void cpv_export_write(cpv_export *e, const void *data, size_t n); /* bytes of the tar */
+/* A sample, its members in the order given, headers as in our shards. Errors of both
+ * stick. */
+void cpv_export_put(cpv_export *e, const char *key, const struct cpv_member *members,
+                    size_t n);
+CPV_MUST_CHECK int cpv_export_check(const cpv_export *e, struct cpv_err *err);
+/* Both end it, whatever they return. The end of the tar is for the caller to write. An
+ * equal file that is there already is kept; a different one is CPV_E_INPUT. */
+CPV_MUST_CHECK int cpv_export_commit(cpv_export **e, struct cpv_exported *done,
+                                     struct cpv_err *err);
+void cpv_export_discard(cpv_export **e);
+
+/* ---- a shard as it is ---- */
+
 /*
  * One shard's .tar and .idx in a folder that exists. An equal tar that is there
  * already is kept; a different one is CPV_E_INPUT. A damaged shard leaves nothing.

@@ -3,11 +3,12 @@
  * Makes a part of a column out of lines, for tests that need a column whose stage they do
  * not want to run:
  *
- *     report-column [--image FILE] [--stats FILE] CORPUS COLUMN PART <lines
+ *     report-column [--image FILE] [--npy FILE] [--stats FILE] CORPUS COLUMN PART <lines
  *
  * A line is KEY, a tab and the bytes of the sample's json member, taken as they are. With
- * --image each sample has that file as its jpg member. The stats file is copied. Settings
- * are pinned if there are none: its file is empty but for one line.
+ * --image each sample has that file as its jpg member, with --npy as its clip.npy. The
+ * stats file is copied. Settings are pinned if there are none: its file is empty but for
+ * one line.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,26 +20,30 @@
 #include "common/format/shard.h"
 
 struct job {
-    const char *corpus, *column, *image, *stats;
+    const char *corpus, *column, *image, *npy, *stats;
     uint32_t part;
     cpv_arena *mem;
-    struct cpv_buf jpg;
+    struct cpv_buf jpg, embedding;
     struct cpv_record record;
 };
 
 static int put_line(cpv_shard_writer *w, struct job *j, char *line, size_t n,
                     struct cpv_err *err)
 {
-    struct cpv_member m[2];
+    struct cpv_member m[3];
+    size_t members = 0;
     char *tab = memchr(line, '\t', n);
 
     if (!tab)
         return cpv_fail(err, CPV_E_INPUT, "expected KEY, a tab and JSON");
     *tab = '\0';
-    m[0] =
+    m[members++] =
         (struct cpv_member){"json", cpv_bytes_of(tab + 1, n - (size_t)(tab + 1 - line))};
-    m[1] = (struct cpv_member){"jpg", cpv_buf_view(&j->jpg)};
-    cpv_shard_put(w, line, m, j->image ? 2 : 1);
+    if (j->image)
+        m[members++] = (struct cpv_member){"jpg", cpv_buf_view(&j->jpg)};
+    if (j->npy)
+        m[members++] = (struct cpv_member){"clip.npy", cpv_buf_view(&j->embedding)};
+    cpv_shard_put(w, line, m, members);
     j->record.row_end++;
     return CPV_OK;
 }
@@ -105,6 +110,8 @@ static int make(struct job *j, struct cpv_err *err)
         rc = pin(j, err);
     if (!rc && j->image)
         rc = cpv_file_read(j->image, 1 << 26, &j->jpg, err);
+    if (!rc && j->npy)
+        rc = cpv_file_read(j->npy, 1 << 26, &j->embedding, err);
     if (!rc)
         rc = cpv_shard_create(&w, shard, NULL, err);
     if (!rc)
@@ -119,6 +126,7 @@ static int make(struct job *j, struct cpv_err *err)
     if (!rc && j->stats)
         rc = copy_stats(j, err);
     cpv_buf_release(&j->jpg);
+    cpv_buf_release(&j->embedding);
     return rc;
 }
 
@@ -131,13 +139,15 @@ int main(int argc, char **argv)
     for (; at + 1 < argc && strncmp(argv[at], "--", 2) == 0; at += 2) {
         if (strcmp(argv[at], "--image") == 0)
             j.image = argv[at + 1];
+        else if (strcmp(argv[at], "--npy") == 0)
+            j.npy = argv[at + 1];
         else if (strcmp(argv[at], "--stats") == 0)
             j.stats = argv[at + 1];
     }
     if (argc - at != 3) {
         fprintf(stderr,
-                "usage: report-column [--image FILE] [--stats FILE] CORPUS COLUMN "
-                "PART <lines\n");
+                "usage: report-column [--image FILE] [--npy FILE] [--stats FILE] CORPUS "
+                "COLUMN PART <lines\n");
         return 2;
     }
     j.corpus = argv[at];
