@@ -32,6 +32,15 @@ struct cpv_stage_entry {
 
 extern const struct cpv_stage_entry cpv_stages[]; /* ends with a NULL name */
 
+/* A program that is no stage: `run` knows nothing of it. */
+struct cpv_tool_entry {
+    const char *name;    /* "eval" */
+    const char *program; /* "capivara-eval" */
+    const char *summary; /* as the program's own */
+};
+
+extern const struct cpv_tool_entry cpv_tools[]; /* ends with a NULL name */
+
 /* One stage, or one instance of it, that a configuration asks for. */
 struct cpv_step {
     const struct cpv_stage_entry *stage;
