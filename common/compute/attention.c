@@ -34,7 +34,7 @@ static bool prepare(cpv_compute *c, struct cpv_op *op, struct cpv_heads heads,
     return !c->err.code;
 }
 
-static cpv_tensor packed(cpv_compute *c, struct cpv_op *op, struct cpv_heads heads)
+cpv_tensor cpv_attention_packed(cpv_compute *c, struct cpv_op *op, struct cpv_heads heads)
 {
     struct cpv_op_attention *a = &op->attention;
 
@@ -61,7 +61,7 @@ cpv_tensor cpv_self_attention(cpv_compute *c, cpv_tensor q, cpv_tensor k, cpv_te
     op.attention.k = k;
     op.attention.v = v;
     op.attention.rows = op.attention.kv_rows = rows;
-    return packed(c, &op, heads);
+    return cpv_attention_packed(c, &op, heads);
 }
 
 cpv_tensor cpv_cross_attention(cpv_compute *c, cpv_tensor q, cpv_rows rows, cpv_tensor k,
@@ -84,7 +84,7 @@ cpv_tensor cpv_cross_attention(cpv_compute *c, cpv_tensor q, cpv_rows rows, cpv_
         cpv_compute_refuse(c, &op, "another sequence's keys have no order");
     if (!c->err.code && !source.data && rows.count != kv_rows.count)
         cpv_compute_refuse(c, &op, "%d sequences look at %d", rows.count, kv_rows.count);
-    return packed(c, &op, heads);
+    return cpv_attention_packed(c, &op, heads);
 }
 
 cpv_tensor cpv_attend(cpv_compute *c, cpv_tensor q, cpv_rows rows, const cpv_kv *kv,

@@ -32,6 +32,9 @@ struct cpv_backend {
     unsigned values;  /* and activations */
     bool keeps_rows;  /* row invariance: design of compute.h */
     bool blind;       /* no data anywhere: addresses are only counted */
+    bool lora_x;      /* LINEAR knows of a pair's own input, */
+    bool drops;       /* ATTENTION of dropout; both ways */
+    uint64_t fresh;   /* whose gradients it writes where told so: bits 1 << kind */
 
     /* Life: what they make is in the `impl` of its owner. close accepts a NULL impl. */
     int (*device_open)(cpv_device *d, const struct cpv_device_params *params,
@@ -99,6 +102,7 @@ struct cpv_weight {
     int64_t out, in;
     unsigned use, train;
     bool has_bias;
+    bool borrowed; /* a table that may be read where its plain array lies */
     int lora_rank;
     float lora_scale;
     size_t bytes;
@@ -153,6 +157,11 @@ void cpv_compute_refuse(cpv_compute *c, const struct cpv_op *op, const char *fmt
     CPV_PRINTF(3, 4);
 /* Would the tape record this, if it is running? */
 bool cpv_tape_runs(const cpv_compute *c);
+/* The same, and no tape sees it. */
+void cpv_compute_run_aside(cpv_compute *c, struct cpv_op *op);
+/* The end of packed attention: what is left to check, the output, the run. */
+cpv_tensor cpv_attention_packed(cpv_compute *c, struct cpv_op *op,
+                                struct cpv_heads heads);
 /* Is w there, of c's device, made for this use, of these sizes (0: any)? */
 bool cpv_weight_fits(cpv_compute *c, const struct cpv_op *op, const cpv_weight *w,
                      unsigned use, int64_t out, int64_t in);

@@ -226,6 +226,15 @@ void cpv_compute_run(cpv_compute *c, struct cpv_op *op)
         cpv_tape_record(c, op);
 }
 
+void cpv_compute_run_aside(cpv_compute *c, struct cpv_op *op)
+{
+    struct cpv_tape *tape = c->tape;
+
+    c->tape = NULL;
+    cpv_compute_run(c, op);
+    c->tape = tape;
+}
+
 /* ---- in and out ---- */
 
 static cpv_tensor put(cpv_compute *c, int64_t rows, int64_t cols, cpv_dtype dtype,

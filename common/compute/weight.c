@@ -130,6 +130,8 @@ int cpv_weight_create(cpv_weight **out, cpv_device *device,
     w->use = params->use;
     w->train = params->train;
     w->has_bias = is_there(&params->bias);
+    w->borrowed = params->borrow && params->matrix.plain && w->use == CPV_USE_TABLE &&
+                  !(w->train & CPV_TRAIN_MATRIX);
     w->lora_rank = params->lora.rank;
     w->lora_scale = params->lora.scale;
     w->name = cpv_strdup(params->name ? params->name : "?");

@@ -69,9 +69,12 @@ struct cpv_weight_params {
     struct cpv_source matrix;
     struct cpv_source bias; /* one row of `out` (norm: `in`) values; absent: no bias */
     struct cpv_lora lora;   /* LINEAR only */
+    /* Plain arrays outlive the weight: a device in the host's memory reads a locked table
+     * where it lies, so that one in a mapped file costs nothing. Others copy. */
+    bool borrow;
 };
 
-/* Reads and packs the matrix; the sources are not needed afterwards. */
+/* Reads and packs the matrix; the sources are not needed afterwards (but see borrow). */
 CPV_MUST_CHECK int cpv_weight_create(cpv_weight **out, cpv_device *device,
                                      const struct cpv_weight_params *params,
                                      struct cpv_err *err);

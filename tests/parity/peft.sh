@@ -18,7 +18,7 @@ root=$(cd "$here/../.." && pwd)
 build=${BUILD:-$root/build}
 data=${DATA:-$root/../shared/data}
 python=${PEER_PYTHON:-}
-[ -n "$python" ] && "$python" -c 'import open_clip, peft' 2> /dev/null ||
+{ [ -n "$python" ] && "$python" -c 'import open_clip, peft' 2> /dev/null; } ||
     { echo "skipped: PEER_PYTHON names no Python with open_clip and peft"; exit 77; }
 tmp=${1:-}
 if [ -z "$tmp" ]; then
@@ -35,9 +35,10 @@ batch=${BATCH:-16}
 # The reference's schedule, warm-up of 5 of 20 steps, from $1 / 10 up to $1.
 rates() {
     awk -v most="$1" 'BEGIN {
-        for (s = 0; s < 20; s++)
-            printf "%.9g ", most * (0.1 + 0.9 * (s <= 5 ? s / 5 :
-                0.5 * (cos((s - 5) / 15 * 3.14159265358979) + 1)))
+        for (s = 0; s < 20; s++) {
+            part = s <= 5 ? s / 5 : 0.5 * (cos((s - 5) / 15 * 3.14159265358979) + 1)
+            printf "%.9g ", most * (0.1 + 0.9 * part)
+        }
     }'
 }
 

@@ -105,9 +105,11 @@ static void one_run(const struct job *job, struct cpv_attention *h, int32_t i, i
                     int64_t first_kv, float *scratch)
 {
     const struct cpv_op_attention *a = job->a;
+    struct cpv_drop drop = {&a->drop, a->drop.first + (uint32_t)i, 0, (uint32_t)head};
     int64_t row = a->rows.offset[i];
     int32_t end = i + 1;
 
+    h->drop = a->drop.below ? &drop : NULL;
     h->few = a->rows.offset[end] - row < CPV_ATTENTION_FEW;
     while (end < a->rows.count && joined(a, end))
         end++;

@@ -54,6 +54,8 @@ static void one_head(const struct job *job, int32_t sequence, int64_t at, float 
     int32_t from = a->source.data ? *cpv_i32(a->source, sequence) : sequence;
     int64_t row = a->rows.offset[sequence], key = a->kv_rows.offset[from];
     int64_t dh = a->q.cols / a->heads;
+    struct cpv_drop drop = {&a->drop, a->drop.first + (uint32_t)sequence, 0,
+                            (uint32_t)(at / dh)};
     struct cpv_attention h = {.nq = (size_t)(a->rows.offset[sequence + 1] - row),
                               .nkv = (size_t)(a->kv_rows.offset[from + 1] - key),
                               .dh = (size_t)dh,
@@ -77,6 +79,7 @@ static void one_head(const struct job *job, int32_t sequence, int64_t at, float 
                                    .dkv_stride = (size_t)g->k.stride};
 
     h.prefix = h.nkv;
+    h.drop = a->drop.below ? &drop : NULL;
     if (h.nq && h.nkv)
         call(job, &h, &d, scratch);
 }

@@ -58,6 +58,8 @@ static size_t cpu_scratch(const cpv_compute *c, const struct cpv_op *op)
     switch (op->kind) {
     case CPV_OP_ATTENTION:
         return cpu_attention_scratch(c, op);
+    case CPV_OP_CONTRASTIVE:
+        return cpu_contrastive_scratch(c, op);
     case CPV_OP_EMBED:
         return cpu_embed_scratch(c, op);
     case CPV_OP_LINEAR:
@@ -76,6 +78,10 @@ static size_t cpu_scratch_back(const cpv_compute *c, const struct cpv_op *op,
     switch (op->kind) {
     case CPV_OP_ATTENTION:
         return cpu_attention_back_scratch(c, op);
+    case CPV_OP_DROPOUT:
+        return cpu_rows_back_scratch(c, op->dropout.x);
+    case CPV_OP_SIMILARITY:
+        return cpu_similarity_back_scratch(c, op);
     case CPV_OP_L2NORM:
         return cpu_rows_back_scratch(c, op->l2norm.x);
     case CPV_OP_SOFTMAX:
@@ -96,6 +102,11 @@ const struct cpv_backend cpv_backend_cpu = {
     .weights = 1u << CPV_F32 | 1u << CPV_I8,
     .values = 1u << CPV_F32,
     .keeps_rows = true,
+    .lora_x = true,
+    .drops = true,
+    .fresh = 1u << CPV_OP_ADD | 1u << CPV_OP_DROPOUT | 1u << CPV_OP_L2NORM |
+             1u << CPV_OP_LAYERNORM | 1u << CPV_OP_LINEAR | 1u << CPV_OP_MEAN |
+             1u << CPV_OP_SOFTMAX | 1u << CPV_OP_UNARY,
     .device_open = cpu_device_open,
     .device_close = cpu_device_close,
     .compute_open = cpu_compute_open,
@@ -114,37 +125,35 @@ const struct cpv_backend cpv_backend_cpu = {
     .scratch_back = cpu_scratch_back,
     .run =
         {
-            [CPV_OP_ADD] = cpu_add,
-            [CPV_OP_ARGMAX] = cpu_argmax,
-            [CPV_OP_ATTENTION] = cpu_attention,
-            [CPV_OP_COPY] = ref_copy,
-            [CPV_OP_EMBED] = cpu_embed,
-            [CPV_OP_FILL] = ref_fill,
-            [CPV_OP_GATHER] = ref_gather,
-            [CPV_OP_KV_EXTEND] = ref_kv_extend,
-            [CPV_OP_KV_FORK] = ref_kv_fork,
-            [CPV_OP_KV_WRITE] = ref_kv_write,
-            [CPV_OP_L2NORM] = cpu_l2norm,
-            [CPV_OP_LAYERNORM] = cpu_layernorm,
-            [CPV_OP_LINEAR] = cpu_linear,
-            [CPV_OP_PATCHES] = cpu_patches,
-            [CPV_OP_POSITIONS] = ref_positions,
-            [CPV_OP_SIMILARITY] = cpu_similarity,
-            [CPV_OP_SOFTMAX] = cpu_softmax,
-            [CPV_OP_TOKENS] = cpu_tokens,
-            [CPV_OP_TOPK] = cpu_topk,
+            [CPV_OP_ADAM] = cpu_adam,       [CPV_OP_ADD] = cpu_add,
+            [CPV_OP_ARGMAX] = cpu_argmax,   [CPV_OP_ATTENTION] = cpu_attention,
+            [CPV_OP_CLAMP] = ref_clamp,     [CPV_OP_CONTRASTIVE] = cpu_contrastive,
+            [CPV_OP_COPY] = cpu_copy,       [CPV_OP_DROPOUT] = cpu_dropout,
+            [CPV_OP_EMBED] = cpu_embed,     [CPV_OP_FILL] = cpu_fill,
+            [CPV_OP_GATHER] = ref_gather,   [CPV_OP_KV_EXTEND] = ref_kv_extend,
+            [CPV_OP_KV_FORK] = ref_kv_fork, [CPV_OP_KV_WRITE] = ref_kv_write,
+            [CPV_OP_L2NORM] = cpu_l2norm,   [CPV_OP_LAYERNORM] = cpu_layernorm,
+            [CPV_OP_LINEAR] = cpu_linear,   [CPV_OP_MEAN] = cpu_mean,
+            [CPV_OP_PATCHES] = cpu_patches, [CPV_OP_POSITIONS] = ref_positions,
+            [CPV_OP_SCALE] = cpu_scale,     [CPV_OP_SIMILARITY] = cpu_similarity,
+            [CPV_OP_SOFTMAX] = cpu_softmax, [CPV_OP_SQUARES] = ref_squares,
+            [CPV_OP_TOKENS] = cpu_tokens,   [CPV_OP_TOPK] = cpu_topk,
             [CPV_OP_UNARY] = cpu_unary,
         },
     .back =
         {
-            [CPV_OP_ADD] = ref_add_back,
+            [CPV_OP_ADD] = cpu_add_back,
             [CPV_OP_ATTENTION] = cpu_attention_back,
+            [CPV_OP_DROPOUT] = cpu_dropout_back,
             [CPV_OP_EMBED] = ref_embed_back,
             [CPV_OP_GATHER] = ref_gather_back,
             [CPV_OP_L2NORM] = cpu_l2norm_back,
             [CPV_OP_LAYERNORM] = cpu_layernorm_back,
             [CPV_OP_LINEAR] = cpu_linear_back,
+            [CPV_OP_MEAN] = cpu_mean_back,
+            [CPV_OP_SIMILARITY] = cpu_similarity_back,
             [CPV_OP_SOFTMAX] = cpu_softmax_back,
+            [CPV_OP_TOKENS] = ref_tokens_back,
             [CPV_OP_UNARY] = cpu_unary_back,
         },
 };

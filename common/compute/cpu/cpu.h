@@ -56,6 +56,12 @@ const float *cpu_weight_row(const struct cpv_kernels *k, const cpv_weight *w, in
 /* Divide a product among the team: by rows, or where they are few by columns. */
 void cpu_gemm(const cpv_compute *c, const struct cpv_gemm_f32 *g);
 
+/* to = from, or to += from. */
+void cpu_pass_on(const cpv_compute *c, cpv_tensor to, cpv_tensor from, bool fresh);
+
+/* Of operands in op.c, for cpv_op_fresh. */
+enum { CPU_LINEAR_X = 1, CPU_LINEAR_RESIDUAL = 2, CPU_LINEAR_LORA_X = 3 };
+
 static inline size_t cpu_aligned(size_t n)
 {
     return (n + CPV_ALIGN - 1) / CPV_ALIGN * CPV_ALIGN;
@@ -68,34 +74,47 @@ static inline size_t cpu_aligned(size_t n)
     int cpu_##name##_back(cpv_compute *c, const struct cpv_op *op,                       \
                           const struct cpv_op *grad, void *scratch, struct cpv_err *err)
 
+CPU_RUN(adam);
 CPU_RUN(add);
 CPU_RUN(argmax);
 CPU_RUN(attention);
+CPU_RUN(contrastive);
+CPU_RUN(copy);
+CPU_RUN(dropout);
 CPU_RUN(embed);
+CPU_RUN(fill);
 CPU_RUN(l2norm);
 CPU_RUN(layernorm);
 CPU_RUN(linear);
+CPU_RUN(mean);
 CPU_RUN(patches);
+CPU_RUN(scale);
 CPU_RUN(similarity);
 CPU_RUN(softmax);
 CPU_RUN(tokens);
 CPU_RUN(topk);
 CPU_RUN(unary);
+CPU_BACK(add);
 CPU_BACK(attention);
+CPU_BACK(dropout);
 CPU_BACK(l2norm);
 CPU_BACK(layernorm);
 CPU_BACK(linear);
+CPU_BACK(mean);
+CPU_BACK(similarity);
 CPU_BACK(softmax);
 CPU_BACK(unary);
 
 size_t cpu_attention_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_attention_back_scratch(const cpv_compute *c, const struct cpv_op *op);
+size_t cpu_contrastive_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_embed_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_linear_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_linear_back_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_layernorm_back_scratch(const cpv_compute *c, const struct cpv_op *op);
 /* Of an operation whose rows go back one by one: a row for each thread. */
 size_t cpu_rows_back_scratch(const cpv_compute *c, cpv_tensor x);
+size_t cpu_similarity_back_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t cpu_similarity_scratch(const cpv_compute *c, const struct cpv_op *op);
 
 #ifdef __cplusplus

@@ -76,6 +76,32 @@ struct cpv_gemm_f32 {
     struct cpv_gemm_epilogue e;
 };
 
+/*
+ * Backward: C[m, k] (+)= A[m, n] W, of the same packed weight, read across. A sum runs
+ * along n in as many chains as a vector has lanes, which are added at the end, of every
+ * 768 columns: fixed for a weight, too.
+ */
+struct cpv_gemm_across {
+    size_t m, n, k;
+    const float *a; /* row i is a[i * a_row ...] */
+    size_t a_row;
+    const void *w; /* [n, k] packed */
+    float *c;
+    size_t c_ld;
+    size_t p0, p1; /* the columns wanted, of k */
+    bool accumulate;
+};
+
+/* D[r, j0 ... j1] += U[rows, r]^T V[rows, ...], row by row in order; r is small. */
+struct cpv_gemm_outer {
+    size_t rows, r;
+    const float *u, *v;
+    size_t u_ld, v_ld;
+    float *d;
+    size_t d_ld;
+    size_t j0, j1;
+};
+
 struct cpv_gemm_s8 {
     size_t m, n, k;
     const void *q; /* [m, k] quantised */
@@ -112,6 +138,8 @@ struct cpv_gemm_kernels {
     cpv_gemm_pack_fn *pack;
     cpv_gemm_row_fn *row;
     void (*f32)(const struct cpv_gemm_f32 *g);
+    void (*across)(const struct cpv_gemm_across *g);
+    void (*outer)(const struct cpv_gemm_outer *o);
     struct cpv_gemm_s8_kernels s8;      /* runs wherever its level does */
     struct cpv_gemm_s8_kernels s8_vnni; /* v4 only, else all NULL: see cpv_gemm_s8_of */
 };

@@ -20,6 +20,7 @@
 
 #include "common/compute/cpu/gemm.h"
 #include "common/compute/cpu/isa.h"
+#include "common/compute/dice.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,12 @@ extern "C" {
 
 /* Sequences of fewer queries than these are computed in another order of sums. */
 #define CPV_ATTENTION_FEW 4
+
+/* Where numbers are drawn for a row of channels: dice.h. */
+struct cpv_drop {
+    const struct cpv_draw *draw;
+    uint32_t sample, position, head;
+};
 
 /*
  * One head of one sequence, or of some: out = softmax(scale q k^T) v. Strides are in
@@ -62,6 +69,7 @@ struct cpv_attention {
     const int32_t *tail_rows; /* [nkv - prefix], each 0 or more */
     float *out;               /* [nq, dh]; not q */
     size_t out_stride;
+    const struct cpv_drop *drop; /* NULL, or dropout of weights; position of query 0 */
     float *lse; /* NULL, or [nq]: log of the sum of exp(scale q k), for backward */
     size_t lse_stride;
 };
@@ -119,6 +127,9 @@ struct cpv_kernels {
     /* dx[i] = dy[i] * the slope at x[i]; dx may be dy or x. See kernels/vec_act.h. */
     void (*unary_dx)(cpv_unary_kind kind, float *dx, const float *dy, const float *x,
                      size_t n);
+
+    /* kernels/train.c. Channel k is in[k]: 0 where it is dropped, else in[k] * scale. */
+    void (*drop)(float *out, const float *in, const struct cpv_drop *d, size_t n);
 
     /* --- from tables and images: kernels/gather.c --- */
 

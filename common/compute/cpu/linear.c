@@ -151,11 +151,12 @@ static void lora(const cpv_compute *c, const struct cpv_op_linear *l, float *xa)
 {
     const struct cpu_weight *w = cpu_of(l->w);
     size_t r = (size_t)l->w->lora_rank, m = (size_t)l->x.rows;
+    cpv_tensor x = l->lora_x.data ? l->lora_x : l->x;
     struct cpv_gemm_f32 g = {.m = m,
                              .n = r,
                              .k = (size_t)l->w->in,
-                             .a = l->x.data,
-                             .a_row = (size_t)l->x.stride,
+                             .a = x.data,
+                             .a_row = (size_t)x.stride,
                              .a_col = 1,
                              .w = w->packed_a,
                              .c = xa,
@@ -242,5 +243,52 @@ CPU_RUN(similarity)
     (void)err;
     cpu_k(c)->gemm.pack(scratch, n, d, 0, n, s->b.data, (size_t)s->b.stride, 1);
     cpu_gemm(c, &g);
+    return CPV_OK;
+}
+
+/* Rows of a or of b, packed across for the other's gradient, which is a product. */
+size_t cpu_similarity_back_scratch(const cpv_compute *c, const struct cpv_op *op)
+{
+    const struct cpv_gemm_kernels *k = &cpu_k(c)->gemm;
+    size_t d = (size_t)op->similarity.a.cols;
+    size_t a = k->packed_bytes(d, (size_t)op->similarity.a.rows);
+    size_t b = k->packed_bytes(d, (size_t)op->similarity.b.rows);
+
+    return a > b ? a : b;
+}
+
+/* to += scale * dy x, with dy read by rows or by columns */
+static void add_product(const cpv_compute *c, cpv_tensor to, float scale, cpv_tensor dy,
+                        bool across, cpv_tensor x, void *packed)
+{
+    const struct cpv_kernels *k = cpu_k(c);
+    size_t d = (size_t)x.cols, n = (size_t)x.rows;
+    struct cpv_gemm_f32 g = {.m = (size_t)to.rows,
+                             .n = d,
+                             .k = n,
+                             .a = dy.data,
+                             .a_row = across ? 1 : (size_t)dy.stride,
+                             .a_col = across ? (size_t)dy.stride : 1,
+                             .w = packed,
+                             .c = to.data,
+                             .c_ld = (size_t)to.stride,
+                             .n1 = d,
+                             .e = {.scale = 1, .accumulate = true}};
+
+    k->gemm.pack(packed, d, n, 0, d, x.data, 1, (size_t)x.stride);
+    k->scale(packed, packed, scale, k->gemm.packed_bytes(d, n) / sizeof(float));
+    cpu_gemm(c, &g);
+}
+
+CPU_BACK(similarity)
+{
+    const struct cpv_op_similarity *s = &op->similarity;
+    cpv_tensor dy = grad->similarity.out;
+
+    (void)err;
+    if (grad->similarity.a.data)
+        add_product(c, grad->similarity.a, s->scale, dy, false, s->b, scratch);
+    if (grad->similarity.b.data)
+        add_product(c, grad->similarity.b, s->scale, dy, true, s->a, scratch);
     return CPV_OK;
 }

@@ -1,50 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Back through a product. Each of its gradients is a product again, one operand of which
- * is packed into scratch first; sums over rows run along the packed depth, in order, so
- * that any number of threads gives the same bits.
+ * Back through a product. dx is one with the packed weight across; gradients of LoRA are
+ * sums of outer products, which read x and dy where they lie; that of a whole matrix is a
+ * product again, with x packed into scratch first. Sums over rows run in their order, and
+ * threads divide rows or columns of results, so that any number gives the same bits.
  */
+#include <string.h>
+
 #include "common/compute/cpu/cpu.h"
+
+enum { ROWS = 16 }; /* that stay with one thread */
 
 struct back {
     const cpv_compute *c;
     const struct cpv_gemm_kernels *k;
     const cpv_weight *w;
-    cpv_tensor x, dy;
+    cpv_tensor x, pair_x, dy; /* what the matrix and what the pair saw */
     size_t rows, in, out, r;
+    int64_t step; /* columns of an item */
 };
 
-/* Scratch, piece by piece. */
-struct sizes {
-    size_t plain, matrix, lora, dyb, inputs, columns;
+/* Where in the scratch what is. */
+struct layout {
+    size_t plain, matrix; /* 8 bits: the matrix as floats, packed across */
+    size_t inputs;        /* x, packed across */
+    size_t small;         /* B or A, packed */
+    size_t dyb, xa, dbt, total;
 };
 
-static struct sizes sizes_of(const cpv_compute *c, const struct cpv_op *op)
+static size_t piece(struct layout *l, size_t bytes)
+{
+    size_t at = l->total;
+
+    l->total += cpu_aligned(bytes);
+    return at;
+}
+
+static struct layout layout_of(const cpv_compute *c, const struct cpv_op *op)
 {
     const struct cpv_gemm_kernels *k = &cpu_k(c)->gemm;
     const cpv_weight *w = op->linear.w;
     size_t rows = (size_t)op->linear.x.rows, in = (size_t)w->in, out = (size_t)w->out;
-    size_t r = (size_t)w->lora_rank;
-    struct sizes s = {0};
+    size_t r = (size_t)w->lora_rank, down = r ? k->packed_bytes(r, out) : 0;
+    size_t up = r ? k->packed_bytes(in, r) : 0;
+    bool s8 = c->device->weights == CPV_I8 && !(w->train & CPV_TRAIN_MATRIX);
+    struct layout l = {0};
 
-    s.plain = cpu_aligned(out * in * sizeof(float));
-    s.matrix = cpu_aligned(k->packed_bytes(in, out));
-    s.inputs = cpu_aligned(k->packed_bytes(in, rows));
-    if (r) {
-        size_t down = k->packed_bytes(r, out), up = k->packed_bytes(in, r);
-
-        s.lora = cpu_aligned(down > up ? down : up);
-        s.dyb = cpu_aligned(2 * rows * r * sizeof(float));
-        s.columns = cpu_aligned(k->packed_bytes(r, rows));
-    }
-    return s;
+    l.plain = piece(&l, s8 ? out * in * sizeof(float) : 0);
+    l.matrix = piece(&l, s8 ? k->packed_bytes(in, out) : 0);
+    l.inputs = piece(&l, w->grad[CPV_PARAM_MATRIX].data ? k->packed_bytes(in, rows) : 0);
+    l.small = piece(&l, down > up ? down : up);
+    l.dyb = piece(&l, rows * r * sizeof(float));
+    l.xa = piece(&l, rows * r * sizeof(float));
+    l.dbt = piece(&l, out * r * sizeof(float));
+    return l;
 }
 
 size_t cpu_linear_back_scratch(const cpv_compute *c, const struct cpv_op *op)
 {
-    struct sizes s = sizes_of(c, op);
-
-    return s.plain + s.matrix + s.lora + s.dyb + s.inputs + s.columns;
+    return layout_of(c, op).total;
 }
 
 /* c[m, n] (+)= a w^T with a by rows or by columns; w packed [n, k]. */
@@ -66,22 +80,77 @@ static void product(const struct back *b, size_t m, size_t n, size_t k, const fl
     cpu_gemm(b->c, &g);
 }
 
-/* dx += dy W */
-static void back_x(const struct back *b, cpv_tensor dx, float *plain, void *packed)
+/* ---- dx (+)= dy W ---- */
+
+struct across_job {
+    const struct cpv_gemm_kernels *k;
+    struct cpv_gemm_across g;
+    size_t step;
+};
+
+static void some_rows(void *arg, int64_t first, int64_t end, int who)
+{
+    const struct across_job *j = arg;
+    struct cpv_gemm_across g = j->g;
+    size_t from = (size_t)first * ROWS, to = (size_t)end * ROWS;
+
+    (void)who;
+    to = to < g.m ? to : g.m;
+    g.m = to - from;
+    g.a += from * g.a_row;
+    g.c += from * g.c_ld;
+    j->k->across(&g);
+}
+
+static void some_columns(void *arg, int64_t first, int64_t end, int who)
+{
+    const struct across_job *j = arg;
+    struct cpv_gemm_across g = j->g;
+    size_t to = (size_t)end * j->step;
+
+    (void)who;
+    g.p0 = (size_t)first * j->step;
+    g.p1 = to < g.k ? to : g.k;
+    j->k->across(&g);
+}
+
+static void back_x(const struct back *b, cpv_tensor dx, bool fresh)
+{
+    struct across_job j = {.k = b->k,
+                           .g = {.m = b->rows,
+                                 .n = b->out,
+                                 .k = b->in,
+                                 .a = b->dy.data,
+                                 .a_row = (size_t)b->dy.stride,
+                                 .w = cpu_of(b->w)->packed,
+                                 .c = dx.data,
+                                 .c_ld = (size_t)dx.stride,
+                                 .p1 = b->in,
+                                 .accumulate = !fresh},
+                           .step = (size_t)b->step};
+
+    if (b->rows >= 2 * ROWS * (size_t)b->c->threads)
+        cpv_team_run(cpu_team(b->c), (int64_t)((b->rows + ROWS - 1) / ROWS), some_rows,
+                     &j);
+    else
+        cpv_team_run(cpu_team(b->c), (int64_t)((b->in + j.step - 1) / j.step),
+                     some_columns, &j);
+}
+
+/* The same of a matrix in 8 bits: as floats, packed across. */
+static void back_x_s8(const struct back *b, cpv_tensor dx, bool fresh, float *plain,
+                      void *packed)
 {
     const struct cpv_kernels *k = cpu_k(b->c);
 
-    for (size_t i = 0; i < b->out; i++) {
-        float *to = plain + i * b->in;
-        const float *row = cpu_weight_row(k, b->w, (int64_t)i, to);
-
-        for (size_t j = 0; row != to && j < b->in; j++)
-            to[j] = row[j];
-    }
+    for (size_t i = 0; i < b->out; i++)
+        (void)cpu_weight_row(k, b->w, (int64_t)i, plain + i * b->in);
     b->k->pack(packed, b->in, b->out, 0, b->in, plain, 1, b->in);
     product(b, b->rows, b->in, b->out, b->dy.data, (size_t)b->dy.stride, 1, packed, dx,
-            true);
+            !fresh);
 }
+
+/* ---- gradients of weights ---- */
 
 struct sums {
     const struct cpv_kernels *k;
@@ -101,76 +170,144 @@ static void some_sums(void *arg, int64_t first, int64_t end, int who)
         s->k->axpy(s->to + at, cpv_f32(s->from, i) + at, 1, (size_t)n);
 }
 
-/* dyb = s dy B and xa = x A^T; dx += dyb A; dA += dyb^T x; dB += s dy^T xa. B is scaled.
- */
-static void back_lora(const struct back *b, cpv_tensor dx, const struct sizes *s,
-                      char *at, const void *inputs)
-{
-    const struct cpu_weight *m = cpu_of(b->w);
-    cpv_tensor da = b->w->grad[CPV_PARAM_LORA_A], db = b->w->grad[CPV_PARAM_LORA_B];
-    float *dyb = (float *)(void *)(at + s->lora), *xa = dyb + b->rows * b->r;
-    cpv_tensor small = {dyb, (int64_t)b->rows, (int64_t)b->r, (int64_t)b->r, CPV_F32, 0};
-    cpv_tensor tall = small;
-    void *packed = at, *columns = at + s->lora + s->dyb;
+struct pack_job {
+    const struct back *b;
+    void *inputs;
+};
 
-    b->k->pack(packed, b->r, b->out, 0, b->r, m->plain.b, 1, b->r);
-    product(b, b->rows, b->r, b->out, b->dy.data, (size_t)b->dy.stride, 1, packed, small,
-            false);
-    if (dx.data) {
-        b->k->pack(packed, b->in, b->r, 0, b->in, m->plain.a, 1, b->in);
-        product(b, b->rows, b->in, b->r, dyb, b->r, 1, packed, dx, true);
-    }
-    if (da.data)
-        product(b, b->r, b->in, b->rows, dyb, 1, b->r, inputs, da, true);
-    if (!db.data)
-        return;
-    tall.data = xa;
-    product(b, b->rows, b->r, b->in, b->x.data, (size_t)b->x.stride, 1, m->packed_a, tall,
-            false);
-    cpu_k(b->c)->scale(xa, xa, b->w->lora_scale, b->rows * b->r);
-    b->k->pack(columns, b->r, b->rows, 0, b->r, xa, 1, b->r);
-    product(b, b->out, b->r, b->rows, b->dy.data, 1, (size_t)b->dy.stride, columns, db,
+static void some_panels(void *arg, int64_t first, int64_t end, int who)
+{
+    const struct pack_job *j = arg;
+    const struct back *b = j->b;
+    size_t from = (size_t)first * b->k->panel, to = (size_t)end * b->k->panel;
+
+    (void)who;
+    to = to < b->in ? to : b->in;
+    b->k->pack(j->inputs, b->in, b->rows, from, to - from, (float *)b->x.data + from, 1,
+               (size_t)b->x.stride);
+}
+
+static void back_matrix(const struct back *b, cpv_tensor dw, void *inputs)
+{
+    struct pack_job j = {b, inputs};
+
+    cpv_team_run(cpu_team(b->c), (int64_t)((b->in + b->k->panel - 1) / b->k->panel),
+                 some_panels, &j);
+    product(b, b->out, b->in, b->rows, b->dy.data, 1, (size_t)b->dy.stride, inputs, dw,
             true);
 }
 
-static void back_residual(const struct cpv_kernels *k, cpv_tensor dr, cpv_tensor dy)
+struct outer_job {
+    const struct cpv_gemm_kernels *k;
+    struct cpv_gemm_outer o;
+    size_t n, step;
+};
+
+static void some_outer(void *arg, int64_t first, int64_t end, int who)
 {
-    for (int64_t i = 0; dr.data && i < dr.rows; i++)
-        k->add(cpv_f32(dr, i), cpv_f32(dr, i), cpv_f32(dy, i), (size_t)dr.cols);
+    const struct outer_job *j = arg;
+    struct cpv_gemm_outer o = j->o;
+    size_t to = (size_t)end * j->step;
+
+    (void)who;
+    o.j0 = (size_t)first * j->step;
+    o.j1 = to < j->n ? to : j->n;
+    j->k->outer(&o);
+}
+
+/* d[r, n] += u^T v */
+static void add_outer(const struct back *b, float *d, const float *u, cpv_tensor v)
+{
+    size_t n = (size_t)v.cols;
+    struct outer_job j = {.k = b->k,
+                          .o = {.rows = b->rows,
+                                .r = b->r,
+                                .u = u,
+                                .u_ld = b->r,
+                                .v = v.data,
+                                .v_ld = (size_t)v.stride,
+                                .d = d,
+                                .d_ld = n},
+                          .n = n,
+                          .step = (size_t)b->step};
+
+    cpv_team_run(cpu_team(b->c), (int64_t)((n + j.step - 1) / j.step), some_outer, &j);
+}
+
+/* dyb = s dy B, for B is scaled; dx (+)= dyb A; dA += dyb^T x; dB += s dy^T (x A^T) */
+static void back_lora(const struct back *b, cpv_tensor dx, bool fresh,
+                      const struct layout *l, char *scratch)
+{
+    const struct cpu_weight *m = cpu_of(b->w);
+    cpv_tensor da = b->w->grad[CPV_PARAM_LORA_A], db = b->w->grad[CPV_PARAM_LORA_B];
+    float *dyb = (float *)(void *)(scratch + l->dyb);
+    float *xa = (float *)(void *)(scratch + l->xa);
+    float *dbt = (float *)(void *)(scratch + l->dbt);
+    cpv_tensor t = {dyb, (int64_t)b->rows, (int64_t)b->r, (int64_t)b->r, CPV_F32, 0};
+    void *packed = scratch + l->small;
+
+    b->k->pack(packed, b->r, b->out, 0, b->r, m->plain.b, 1, b->r);
+    product(b, b->rows, b->r, b->out, b->dy.data, (size_t)b->dy.stride, 1, packed, t,
+            false);
+    if (dx.data) {
+        b->k->pack(packed, b->in, b->r, 0, b->in, m->plain.a, 1, b->in);
+        product(b, b->rows, b->in, b->r, dyb, b->r, 1, packed, dx, !fresh);
+    }
+    if (da.data)
+        add_outer(b, da.data, dyb, b->pair_x);
+    if (!db.data)
+        return;
+    t.data = xa;
+    product(b, b->rows, b->r, b->in, b->pair_x.data, (size_t)b->pair_x.stride, 1,
+            m->packed_a, t, false);
+    cpu_k(b->c)->scale(xa, xa, b->w->lora_scale, b->rows * b->r);
+    memset(dbt, 0, b->r * b->out * sizeof *dbt);
+    add_outer(b, dbt, xa, b->dy);
+    for (size_t i = 0; i < b->out; i++)
+        for (size_t k = 0; k < b->r; k++)
+            cpv_f32(db, (int64_t)i)[k] += dbt[k * b->out + i];
 }
 
 CPU_BACK(linear)
 {
     const cpv_weight *w = op->linear.w;
-    struct sizes s = sizes_of(c, op);
+    struct layout l = layout_of(c, op);
     struct back b = {.c = c,
                      .k = &cpu_k(c)->gemm,
                      .w = w,
                      .x = op->linear.x,
+                     .pair_x = op->linear.lora_x.data ? op->linear.lora_x : op->linear.x,
                      .dy = grad->linear.out,
                      .rows = (size_t)op->linear.x.rows,
                      .in = (size_t)w->in,
                      .out = (size_t)w->out,
                      .r = (size_t)w->lora_rank};
-    char *plain = scratch, *packed = plain + s.plain, *inputs = packed + s.matrix;
     cpv_tensor dw = w->grad[CPV_PARAM_MATRIX], db = w->grad[CPV_PARAM_BIAS];
-    cpv_tensor dx = grad->linear.x;
+    cpv_tensor dx = grad->linear.x, pair_dx = dx;
+    bool fresh = cpv_op_fresh(grad, CPU_LINEAR_X), pair_fresh = false;
+    char *at = scratch;
 
     (void)err;
-    if (dx.data)
-        back_x(&b, dx, (float *)(void *)plain, packed);
-    if (dw.data || w->grad[CPV_PARAM_LORA_A].data)
-        b.k->pack(inputs, b.in, b.rows, 0, b.in, b.x.data, 1, (size_t)b.x.stride);
+    b.step = (int64_t)b.k->panel;
+    if (dx.data && cpu_of(w)->s8)
+        back_x_s8(&b, dx, fresh, (float *)(void *)(at + l.plain), at + l.matrix);
+    else if (dx.data)
+        back_x(&b, dx, fresh);
     if (dw.data)
-        product(&b, b.out, b.in, b.rows, b.dy.data, 1, (size_t)b.dy.stride, inputs, dw,
-                true);
+        back_matrix(&b, dw, at + l.inputs);
     if (db.data) {
         struct sums sums = {cpu_k(c), b.dy, db.data};
 
         cpv_team_run(cpu_team(c), (w->out + 15) / 16, some_sums, &sums);
     }
+    if (op->linear.lora_x.data) {
+        pair_dx = grad->linear.lora_x;
+        pair_fresh = cpv_op_fresh(grad, CPU_LINEAR_LORA_X);
+    }
     if (b.r)
-        back_lora(&b, dx, &s, inputs + s.inputs, inputs);
-    back_residual(cpu_k(c), grad->linear.residual, b.dy);
+        back_lora(&b, pair_dx, pair_fresh, &l, at);
+    if (grad->linear.residual.data)
+        cpu_pass_on(c, grad->linear.residual, b.dy,
+                    cpv_op_fresh(grad, CPU_LINEAR_RESIDUAL));
     return CPV_OK;
 }

@@ -48,6 +48,64 @@ CPU_RUN(add)
     return run_rows(c, op, op->add.a, add_row);
 }
 
+static void copy_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    const struct cpv_op_copy *o = &op->copy;
+
+    (void)k;
+    memmove(cpv_f32(o->out, i), cpv_f32(o->x, i), (size_t)o->x.cols * sizeof(float));
+}
+
+CPU_RUN(copy)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->copy.x, copy_row);
+}
+
+static void fill_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
+{
+    float *to = cpv_f32(op->fill.out, i);
+
+    (void)k;
+    for (int64_t j = 0; j < op->fill.out.cols; j++)
+        to[j] = op->fill.value;
+}
+
+CPU_RUN(fill)
+{
+    (void)scratch;
+    (void)err;
+    return run_rows(c, op, op->fill.out, fill_row);
+}
+
+void cpu_pass_on(const cpv_compute *c, cpv_tensor to, cpv_tensor from, bool fresh)
+{
+    struct cpv_op op = {.kind = fresh ? CPV_OP_COPY : CPV_OP_ADD};
+
+    if (fresh) {
+        op.copy.out = to;
+        op.copy.x = from;
+        run_rows(c, &op, from, copy_row);
+    } else {
+        op.add.out = op.add.a = to;
+        op.add.b = from;
+        run_rows(c, &op, from, add_row);
+    }
+}
+
+CPU_BACK(add)
+{
+    (void)op;
+    (void)scratch;
+    (void)err;
+    if (grad->add.a.data)
+        cpu_pass_on(c, grad->add.a, grad->add.out, cpv_op_fresh(grad, 1));
+    if (grad->add.b.data)
+        cpu_pass_on(c, grad->add.b, grad->add.out, cpv_op_fresh(grad, 2));
+    return CPV_OK;
+}
+
 static void unary_row(const struct cpv_kernels *k, const struct cpv_op *op, int64_t i)
 {
     const struct cpv_op_unary *u = &op->unary;
@@ -145,6 +203,7 @@ struct back_job {
     cpv_tensor dx; /* of the rows' input */
     int64_t each;
     float *room; /* a row for each thread */
+    bool fresh;
     void (*row)(const struct back_job *job, int64_t i, float *dx);
 };
 
@@ -160,8 +219,10 @@ static void some_back(void *arg, int64_t first, int64_t end, int who)
     float *row = job->room + who * job->dx.cols;
 
     for (int64_t i = first * job->each; i < last; i++) {
-        job->row(job, i, row);
-        job->k->add(cpv_f32(job->dx, i), cpv_f32(job->dx, i), row, (size_t)job->dx.cols);
+        job->row(job, i, job->fresh ? cpv_f32(job->dx, i) : row);
+        if (!job->fresh)
+            job->k->add(cpv_f32(job->dx, i), cpv_f32(job->dx, i), row,
+                        (size_t)job->dx.cols);
     }
 }
 
@@ -170,7 +231,8 @@ static int back_rows(const cpv_compute *c, const struct cpv_op *op,
                      const struct cpv_op *grad, cpv_tensor dx, void *scratch,
                      void (*row)(const struct back_job *job, int64_t i, float *dx))
 {
-    struct back_job job = {cpu_k(c), op, grad, dx, 0, scratch, row};
+    struct back_job job = {cpu_k(c), op, grad, dx, 0, scratch, cpv_op_fresh(grad, 1),
+                           row};
 
     if (!dx.data)
         return CPV_OK;
@@ -238,7 +300,8 @@ struct norm_back {
     const struct cpv_op_layernorm *l;
     cpv_tensor dy, dx;
     float *row;  /* a thread's own */
-    float *sums; /* a block of rows' own: dgain, then dbias */
+    float *sums; /* a block of rows' own: dgain, then dbias; NULL: not wanted */
+    bool fresh;
 };
 
 static int64_t row_blocks(cpv_tensor x)
@@ -263,20 +326,25 @@ static void some_blocks(void *arg, int64_t first, int64_t end, int who)
 
     for (int64_t at = first; at < end; at++) {
         int64_t from = at * CPV_ROW_BLOCK, to = from + CPV_ROW_BLOCK;
-        float *sums = b->sums + 2 * at * n;
+        float *sums = b->sums ? b->sums + 2 * at * n : NULL;
 
         to = to < l->x.rows ? to : l->x.rows;
-        memset(sums, 0, (size_t)(2 * n) * sizeof *sums);
+        if (sums)
+            memset(sums, 0, (size_t)(2 * n) * sizeof *sums);
         for (int64_t i = from; i < to; i++) {
             float mean = *cpv_f32(l->mean, i), rstd = *cpv_f32(l->rstd, i);
 
-            b->k->layernorm_dgain(sums, sums + n, cpv_f32(b->dy, i), cpv_f32(l->x, i),
-                                  &mean, &rstd, 1, (size_t)n, (size_t)n);
+            float *dx = b->fresh && b->dx.data ? cpv_f32(b->dx, i) : row;
+
+            if (sums)
+                b->k->layernorm_dgain(sums, sums + n, cpv_f32(b->dy, i), cpv_f32(l->x, i),
+                                      &mean, &rstd, 1, (size_t)n, (size_t)n);
             if (!b->dx.data)
                 continue;
-            b->k->layernorm_dx(row, cpv_f32(b->dy, i), cpv_f32(l->x, i), gain, mean, rstd,
+            b->k->layernorm_dx(dx, cpv_f32(b->dy, i), cpv_f32(l->x, i), gain, mean, rstd,
                                (size_t)n);
-            b->k->add(cpv_f32(b->dx, i), cpv_f32(b->dx, i), row, (size_t)n);
+            if (dx == row)
+                b->k->add(cpv_f32(b->dx, i), cpv_f32(b->dx, i), row, (size_t)n);
         }
     }
 }
@@ -286,12 +354,19 @@ CPU_BACK(layernorm)
     const struct cpv_op_layernorm *l = &op->layernorm;
     cpv_tensor dgain = l->w->grad[CPV_PARAM_MATRIX], dbias = l->w->grad[CPV_PARAM_BIAS];
     int64_t n = l->x.cols;
-    struct norm_back b = {cpu_k(c),          l,       grad->layernorm.out,
-                          grad->layernorm.x, scratch, (float *)scratch + c->threads * n};
+    struct norm_back b = {cpu_k(c),
+                          l,
+                          grad->layernorm.out,
+                          grad->layernorm.x,
+                          scratch,
+                          (float *)scratch + c->threads * n,
+                          cpv_op_fresh(grad, 1)};
 
     (void)err;
+    if (!dgain.data && !dbias.data)
+        b.sums = NULL;
     cpv_team_run(cpu_team(c), row_blocks(l->x), some_blocks, &b);
-    for (int64_t at = 0; at < row_blocks(l->x); at++) {
+    for (int64_t at = 0; b.sums && at < row_blocks(l->x); at++) {
         const float *sums = b.sums + 2 * at * n;
 
         if (dgain.data)

@@ -17,6 +17,8 @@ static size_t matrix_bytes(const cpv_device *d, const cpv_weight *w)
     const struct cpv_kernels *k = cpu_kernels(d);
     size_t out = (size_t)w->out, in = (size_t)w->in;
 
+    if (w->borrowed)
+        return 0;
     if (!(w->use & CPV_USE_LINEAR))
         return out * in * sizeof(float);
     return is_s8(d, w) ? cpv_gemm_s8_of(k)->packed_bytes(out, in)
@@ -123,7 +125,9 @@ int cpu_weight_pack(cpv_device *d, cpv_weight *w, const struct cpv_weight_params
     w->impl = m;
     m->s8 = is_s8(d, w);
     rc = allocate(d, w, m, err);
-    if (!rc)
+    if (!rc && w->borrowed) /* never written: cast away for the slot */
+        m->plain.matrix = (float *)(uintptr_t)params->matrix.plain;
+    else if (!rc)
         rc = pack_matrix(d, w, m, &params->matrix, err);
     if (!rc && w->has_bias)
         rc = cpv_source_rows(&params->bias, (int64_t)n, 0, 1, m->plain.bias, err);
@@ -143,7 +147,8 @@ void cpu_weight_free(cpv_device *d, cpv_weight *w)
 
     if (!m)
         return;
-    cpv_host_free(d, m->plain.matrix);
+    if (!w->borrowed)
+        cpv_host_free(d, m->plain.matrix);
     cpv_host_free(d, m->plain.bias);
     cpv_host_free(d, m->plain.a);
     cpv_host_free(d, m->plain.b);

@@ -39,10 +39,26 @@ static int64_t row_of(const struct keys *s, int32_t t)
     return s->table ? s->table[t] * s->capacity + t : s->first + t;
 }
 
-/* One query, one head: d channels from column `at`. Returns the log of the sum. */
-static double look(const struct cpv_op_attention *a, const struct keys *s, int64_t row,
-                   int64_t at, int64_t d, int32_t seen, double *score)
+/* Where a query is, of all; of its sequence; and the head. */
+struct query {
+    int64_t row;
+    int32_t sequence, position;
+    int head;
+};
+
+static void drop(const struct cpv_draw *draw, const struct query *q, int32_t seen,
+                 double *p)
 {
+    for (int32_t t = 0; draw->below && t < seen; t++)
+        p[t] *= cpv_draw_at(draw, (uint32_t)q->sequence, (uint32_t)q->position,
+                            (uint32_t)q->head, (uint32_t)t);
+}
+
+/* One query, one head of d channels. Returns the log of the sum. */
+static double look(const struct cpv_op_attention *a, const struct keys *s,
+                   const struct query *at_query, int64_t d, int32_t seen, double *score)
+{
+    int64_t row = at_query->row, at = at_query->head * d;
     const float *q = cpv_f32(a->q, row) + at;
     float *out = cpv_f32(a->out, row) + at;
     double most = -INFINITY, sum = 0;
@@ -59,6 +75,7 @@ static double look(const struct cpv_op_attention *a, const struct keys *s, int64
     }
     for (int32_t t = 0; t < seen; t++)
         sum += score[t] = exp(score[t] - most);
+    drop(&a->drop, at_query, seen, score);
     for (int64_t j = 0; j < d; j++) {
         double v = 0;
 
@@ -85,7 +102,8 @@ REF_RUN(attention)
             int64_t row = a->rows.offset[i] + j;
 
             for (int h = 0; h < a->heads; h++) {
-                double lse = look(a, &s, row, h * d, d, seen < 0 ? 0 : seen, scratch);
+                struct query q = {row, i, j, h};
+                double lse = look(a, &s, &q, d, seen < 0 ? 0 : seen, scratch);
 
                 if (a->lse.data)
                     cpv_f32(a->lse, row)[h] = (float)lse;

@@ -7,7 +7,7 @@
 /* One head of one sequence of n queries and m keys: first rows, first column. */
 struct head {
     int64_t query, key, at, d;
-    int32_t n, m;
+    int32_t n, m, sequence;
     double *p, *ds; /* [n, m]: the weights, the gradient of scale q k */
 };
 
@@ -28,7 +28,17 @@ static double product(cpv_tensor a, int64_t i, cpv_tensor b, int64_t j,
     return sum;
 }
 
-/* With dp = dout v: ds = p (dp - sum p dp), a row at a time. */
+/* What weight t of query i was multiplied by. */
+static double kept(const struct cpv_op_attention *a, const struct head *h, int32_t i,
+                   int32_t t)
+{
+    return a->drop.below ? cpv_draw_at(&a->drop, (uint32_t)h->sequence, (uint32_t)i,
+                                       (uint32_t)(h->at / h->d), (uint32_t)t)
+                         : 1;
+}
+
+/* With dp = dout v, as it was dropped: ds = p (dp - sum p dp), a row at a time; then p as
+ * it met v. */
 static void weigh(const struct cpv_op_attention *a, cpv_tensor dout, struct head *h)
 {
     for (int32_t i = 0; i < h->n; i++) {
@@ -40,7 +50,7 @@ static void weigh(const struct cpv_op_attention *a, cpv_tensor dout, struct head
             p[t] = ds[t] = 0;
         for (int32_t t = 0; t < seen; t++) {
             p[t] = a->scale * product(a->q, h->query + i, a->k, h->key + t, h);
-            ds[t] = product(dout, h->query + i, a->v, h->key + t, h);
+            ds[t] = kept(a, h, i, t) * product(dout, h->query + i, a->v, h->key + t, h);
             if (p[t] > most || isnan(p[t]))
                 most = p[t];
         }
@@ -48,8 +58,10 @@ static void weigh(const struct cpv_op_attention *a, cpv_tensor dout, struct head
             sum += p[t] = exp(p[t] - most);
         for (int32_t t = 0; t < seen; t++)
             mean += (p[t] /= sum) * ds[t];
-        for (int32_t t = 0; t < seen; t++)
+        for (int32_t t = 0; t < seen; t++) {
             ds[t] = p[t] * (ds[t] - mean);
+            p[t] *= kept(a, h, i, t);
+        }
     }
 }
 
@@ -84,6 +96,7 @@ REF_BACK(attention)
     for (int32_t s = 0; s < a->rows.count; s++) {
         int32_t from = a->source.data ? *cpv_i32(a->source, s) : s;
 
+        h.sequence = s;
         h.query = a->rows.offset[s];
         h.n = a->rows.offset[s + 1] - a->rows.offset[s];
         h.key = a->kv_rows.offset[from];

@@ -41,6 +41,8 @@ size_t ref_scratch(const cpv_compute *c, const struct cpv_op *op)
         return row_scratch(op->linear.w);
     if (op->kind == CPV_OP_ATTENTION)
         return (size_t)op->attention.longest_kv * sizeof(double);
+    if (op->kind == CPV_OP_CONTRASTIVE)
+        return ref_contrastive_scratch(op);
     if (op->kind == CPV_OP_KV_FORK)
         return (size_t)op->kv_fork.dst.count * ((size_t)op->kv_fork.kv->p.capacity + 1) *
                sizeof(int32_t);
@@ -59,10 +61,11 @@ REF_RUN(linear)
     (void)err;
     for (int64_t i = 0; i < l->x.rows; i++) {
         const float *x = cpv_f32(l->x, i);
+        const float *pair_x = l->lora_x.data ? cpv_f32(l->lora_x, i) : x;
         float scale = r->quantised ? ref_quantise(x, w->in, q) : 0;
 
         for (int k = 0; k < w->lora_rank; k++)
-            xa[k] = (float)dot(x, r->a + k * w->in, w->in);
+            xa[k] = (float)dot(pair_x, r->a + k * w->in, w->in);
         for (int64_t j = 0; j < w->out; j++) {
             double sum = r->quantised ? dot_quantised(r, j, q, scale, w->in)
                                       : dot(x, r->matrix + j * w->in, w->in);
@@ -96,7 +99,7 @@ size_t ref_scratch_back(const cpv_compute *c, const struct cpv_op *op,
            sizeof(float);
 }
 
-/* dx += dy W + s (dy B) A */
+/* dx += dy W (unless dy is none) + s (dy B) A (unless dyb is) */
 static void back_x(const cpv_weight *w, cpv_tensor dy, cpv_tensor dx, const float *dyb)
 {
     const struct ref_weight *r = w->impl;
@@ -105,9 +108,9 @@ static void back_x(const cpv_weight *w, cpv_tensor dy, cpv_tensor dx, const floa
         for (int64_t k = 0; k < w->in; k++) {
             double sum = 0;
 
-            for (int64_t j = 0; j < w->out; j++)
+            for (int64_t j = 0; dy.data && j < w->out; j++)
                 sum += (double)cpv_f32(dy, i)[j] * ref_table_at(w, j, k);
-            for (int t = 0; t < w->lora_rank; t++)
+            for (int t = 0; dyb && t < w->lora_rank; t++)
                 sum += (double)w->lora_scale * dyb[i * w->lora_rank + t] *
                        r->a[t * w->in + k];
             cpv_f32(dx, i)[k] += (float)sum;
@@ -151,6 +154,7 @@ REF_BACK(linear)
 {
     const cpv_weight *w = op->linear.w;
     cpv_tensor x = op->linear.x, dy = grad->linear.out, dx = grad->linear.x;
+    cpv_tensor pair_x = op->linear.lora_x, dpair_x = grad->linear.lora_x;
     cpv_tensor dr = grad->linear.residual;
     cpv_tensor xa = {scratch, x.rows, w->lora_rank, w->lora_rank, CPV_F32, 0}, dyb = xa;
 
@@ -158,10 +162,12 @@ REF_BACK(linear)
     (void)err;
     if (w->lora_rank) {
         dyb.data = (float *)scratch + x.rows * w->lora_rank;
-        back_lora(w, x, dy, xa, dyb);
+        back_lora(w, pair_x.data ? pair_x : x, dy, xa, dyb);
     }
     if (dx.data)
-        back_x(w, dy, dx, dyb.data);
+        back_x(w, dy, dx, pair_x.data || !w->lora_rank ? NULL : dyb.data);
+    if (dpair_x.data)
+        back_x(w, (cpv_tensor){0}, dpair_x, dyb.data);
     if (w->grad[CPV_PARAM_MATRIX].data)
         add_outer(w->grad[CPV_PARAM_MATRIX], 1, dy, x);
     for (int64_t j = 0; w->grad[CPV_PARAM_BIAS].data && j < w->out; j++) {

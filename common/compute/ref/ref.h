@@ -27,10 +27,14 @@ struct ref_weight {
     int ref_##name##_back(cpv_compute *c, const struct cpv_op *op,                       \
                           const struct cpv_op *grad, void *scratch, struct cpv_err *err)
 
+REF_RUN(adam);
 REF_RUN(add);
 REF_RUN(argmax);
 REF_RUN(attention);
+REF_RUN(clamp);
+REF_RUN(contrastive);
 REF_RUN(copy);
+REF_RUN(dropout);
 REF_RUN(embed);
 REF_RUN(fill);
 REF_RUN(gather);
@@ -40,28 +44,39 @@ REF_RUN(kv_write);
 REF_RUN(l2norm);
 REF_RUN(layernorm);
 REF_RUN(linear);
+REF_RUN(mean);
 REF_RUN(patches);
 REF_RUN(positions);
+REF_RUN(scale);
 REF_RUN(similarity);
 REF_RUN(softmax);
+REF_RUN(squares);
 REF_RUN(tokens);
 REF_RUN(topk);
 REF_RUN(unary);
 
 REF_BACK(add);
 REF_BACK(attention);
+REF_BACK(dropout);
 REF_BACK(embed);
 REF_BACK(gather);
 REF_BACK(l2norm);
 REF_BACK(layernorm);
 REF_BACK(linear);
+REF_BACK(mean);
+REF_BACK(similarity);
 REF_BACK(softmax);
+REF_BACK(tokens);
 REF_BACK(unary);
 
 size_t ref_scratch(const cpv_compute *c, const struct cpv_op *op);
 size_t ref_scratch_back(const cpv_compute *c, const struct cpv_op *op,
                         const struct cpv_op *grad);
 size_t ref_attention_back_scratch(const struct cpv_op *op);
+size_t ref_contrastive_scratch(const struct cpv_op *op);
+/* Some elements of an Adam step. */
+void ref_adam_some(const struct cpv_adam *h, float *param, const float *grad, float *m,
+                   float *v, int64_t n);
 
 size_t ref_weight_bytes(const cpv_device *d, const cpv_weight *w);
 int ref_weight_pack(cpv_device *d, cpv_weight *w, const struct cpv_weight_params *params,

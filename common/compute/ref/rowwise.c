@@ -345,6 +345,35 @@ REF_RUN(similarity)
     return CPV_OK;
 }
 
+/* da += scale dy b, db += scale dy^T a */
+REF_BACK(similarity)
+{
+    const struct cpv_op_similarity *s = &op->similarity;
+    cpv_tensor dy = grad->similarity.out, da = grad->similarity.a;
+    cpv_tensor db = grad->similarity.b;
+
+    (void)c;
+    (void)scratch;
+    (void)err;
+    for (int64_t i = 0; da.data && i < s->a.rows; i++)
+        for (int64_t k = 0; k < s->a.cols; k++) {
+            double sum = 0;
+
+            for (int64_t j = 0; j < s->b.rows; j++)
+                sum += (double)cpv_f32(dy, i)[j] * cpv_f32(s->b, j)[k];
+            cpv_f32(da, i)[k] += (float)(s->scale * sum);
+        }
+    for (int64_t j = 0; db.data && j < s->b.rows; j++)
+        for (int64_t k = 0; k < s->b.cols; k++) {
+            double sum = 0;
+
+            for (int64_t i = 0; i < s->a.rows; i++)
+                sum += (double)cpv_f32(dy, i)[j] * cpv_f32(s->a, i)[k];
+            cpv_f32(db, j)[k] += (float)(s->scale * sum);
+        }
+    return CPV_OK;
+}
+
 /* ---- choosing ---- */
 
 /* Does x[j] come before the one chosen so far? NaN comes after every number. */

@@ -143,6 +143,29 @@ REF_RUN(tokens)
     return CPV_OK;
 }
 
+/* Row by row in order: the host's own, as that of embed. */
+REF_BACK(tokens)
+{
+    const struct cpv_op_tokens *t = &op->tokens;
+    int64_t before = t->first ? 1 : 0, each = t->each + before;
+    cpv_tensor dy = grad->tokens.out;
+
+    (void)c;
+    (void)scratch;
+    (void)err;
+    for (int64_t i = 0; i < dy.rows; i++) {
+        int64_t at = i % each;
+
+        if (at < before)
+            add_row(t->first->grad[CPV_PARAM_MATRIX], 0, dy, i, 1);
+        else
+            add_row(grad->tokens.x, i / each * t->each + at - before, dy, i, 1);
+        if (t->positions)
+            add_row(t->positions->grad[CPV_PARAM_MATRIX], at, dy, i, 1);
+    }
+    return CPV_OK;
+}
+
 /* ---- slots ---- */
 
 REF_RUN(kv_extend)

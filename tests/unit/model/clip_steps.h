@@ -54,14 +54,14 @@ static inline void *some(size_t n, size_t size)
 }
 
 /* A context with `arena` bytes; the moments lie at its bottom. */
-static inline void steps_open(struct steps *s, cpv_clip *m, cpv_device *device,
+static inline void steps_open(struct steps *s, cpv_clip *m, cpv_device *on,
                               size_t arena, int threads)
 {
     struct cpv_compute_params params = {.arena = arena, .threads = threads};
     struct cpv_err e = {0};
 
     *s = (struct steps){.m = m};
-    no_error(cpv_compute_open(&s->c, device, &params, &e), &e);
+    no_error(cpv_compute_open(&s->c, on, &params, &e), &e);
     s->params = cpv_clip_trained(m, &s->param);
     s->mean = some((size_t)s->params, sizeof *s->mean);
     s->square = some((size_t)s->params, sizeof *s->square);

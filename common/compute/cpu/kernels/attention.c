@@ -270,6 +270,18 @@ static inline size_t seen_by(const struct cpv_attention *a, size_t i)
     return !a->causal ? a->nkv : last > a->nq ? last - a->nq : 0;
 }
 
+/* The weights of query i, `seen` of them, in place. */
+static inline void drop(const struct cpv_attention *a, size_t i, float *s, size_t seen)
+{
+    struct cpv_drop at;
+
+    if (!a->drop)
+        return;
+    at = *a->drop;
+    at.position += (uint32_t)i;
+    K(cpv_drop)(s, s, &at, seen);
+}
+
 /* --- few queries --- */
 
 /*
@@ -375,6 +387,7 @@ INLINE void direct_by(int nq, const struct cpv_attention *a, size_t i, float *sc
         float *lse = a->lse ? a->lse + (i + (size_t)r) * a->lse_stride : NULL;
 
         sum[r] = weigh(scores + (size_t)r * row, seen, lse);
+        drop(a, i + (size_t)r, scores + (size_t)r * row, seen);
     }
     for (size_t d = 0; d < a->dh;) {
         size_t left = a->dh - d;
@@ -440,6 +453,7 @@ static void queries(const struct cpv_attention *a, const struct layout *l, float
         float *lse = a->lse ? a->lse + (i + r) * a->lse_stride : NULL;
 
         sums[r] = weigh(scores + r * l->row, seen_by(a, i + r), lse);
+        drop(a, i + r, scores + r * l->row, seen_by(a, i + r));
     }
     product(rows, l->width, common, a->nkv, scores, l->row, scratch + l->v, out,
             l->width);

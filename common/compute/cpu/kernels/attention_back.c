@@ -8,6 +8,8 @@
  *     dq += dS k,  dk += dS^T q
  *
  * whose row sums are those of P (dout v^T): Dao et al., arXiv 2205.14135, section B.4.
+ * With dropout P meets v as D P, and D dout v^T is in place of dout v^T: the row sums are
+ * the same.
  */
 #include "common/compute/cpu/kernels/gemm_level.h"
 #include "common/compute/cpu/kernels/rows.h"
@@ -69,6 +71,17 @@ static void weights(const struct cpv_attention *a, float *p)
     }
 }
 
+/* Every row of [nq, nkv] times what was drawn for it. */
+static void drop(const struct cpv_attention *a, float *out, const float *in)
+{
+    for (size_t i = 0; i < a->nq; i++) {
+        struct cpv_drop at = *a->drop;
+
+        at.position += (uint32_t)i;
+        K(cpv_drop)(out + i * a->nkv, in + i * a->nkv, &at, a->nkv);
+    }
+}
+
 /* dP becomes dS. */
 static void slopes(const struct cpv_attention *a, const struct cpv_attention_grad *g,
                    const float *p, float *ds)
@@ -117,12 +130,17 @@ void K(cpv_attention_dx)(const struct cpv_attention *a,
 
     product(nq, nkv, dh, q, k, packed, p, nkv, false, a->scale);
     weights(a, p);
-    if (g->dv)
-        product(nkv, dh, nq, transposed(weight), transposed(dout), packed, g->dv,
-                g->dkv_stride, true, 1);
+    if (g->dv) {
+        if (a->drop) /* ds has not begun yet */
+            drop(a, ds, p);
+        product(nkv, dh, nq, transposed(a->drop ? slope : weight), transposed(dout),
+                packed, g->dv, g->dkv_stride, true, 1);
+    }
     if (!g->dq && !g->dk)
         return;
     product(nq, nkv, dh, dout, v, packed, ds, nkv, false, 1);
+    if (a->drop)
+        drop(a, ds, ds);
     slopes(a, g, p, ds);
     if (g->dq)
         product(nq, dh, nkv, slope, transposed(k), packed, g->dq, g->dq_stride, true, 1);

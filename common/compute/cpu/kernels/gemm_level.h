@@ -114,6 +114,8 @@ size_t K(cpv_gemm_packed_bytes)(size_t n, size_t k);
 cpv_gemm_pack_fn K(cpv_gemm_pack);
 cpv_gemm_row_fn K(cpv_gemm_row);
 void K(cpv_gemm_f32)(const struct cpv_gemm_f32 *g);
+void K(cpv_gemm_across)(const struct cpv_gemm_across *g);
+void K(cpv_gemm_outer)(const struct cpv_gemm_outer *o);
 
 size_t K(cpv_gemm_s8_packed_bytes)(size_t n, size_t k);
 cpv_gemm_pack_fn K(cpv_gemm_s8_pack);
@@ -145,6 +147,7 @@ void cpv_gemm_vnni_run(const struct cpv_gemm_s8 *g);
     {                                                                                    \
         .panel = PANEL, .packed_bytes = K(cpv_gemm_packed_bytes),                        \
         .pack = K(cpv_gemm_pack), .row = K(cpv_gemm_row), .f32 = K(cpv_gemm_f32),        \
+        .across = K(cpv_gemm_across), .outer = K(cpv_gemm_outer),                        \
         .s8 =                                                                            \
             {                                                                            \
                 .packed_bytes = K(cpv_gemm_s8_packed_bytes),                             \

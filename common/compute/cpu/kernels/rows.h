@@ -25,6 +25,7 @@ void K(cpv_scale)(float *out, const float *in, float by, size_t n);
 void K(cpv_unary)(cpv_unary_kind kind, float *out, const float *in, size_t n);
 void K(cpv_unary_dx)(cpv_unary_kind kind, float *dx, const float *dy, const float *x,
                      size_t n);
+void K(cpv_drop)(float *out, const float *in, const struct cpv_drop *d, size_t n);
 void K(cpv_embed_f32)(float *out, const float *row, float scale, const float *add,
                       size_t n);
 void K(cpv_embed_i8)(float *out, const int8_t *row, float scale, const float *add,

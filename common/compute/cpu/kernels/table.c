@@ -18,6 +18,7 @@ const struct cpv_kernels K(cpv_kernels) = {
     .scale = K(cpv_scale),
     .unary = K(cpv_unary),
     .unary_dx = K(cpv_unary_dx),
+    .drop = K(cpv_drop),
     .embed_f32 = K(cpv_embed_f32),
     .embed_i8 = K(cpv_embed_i8),
     .patches = K(cpv_patches),
