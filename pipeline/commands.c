@@ -43,7 +43,7 @@ static void add_lists(struct cpv_buf *out)
         add_line(out, ORDER[i]->name, ORDER[i]->summary);
     cpv_buf_str(out, "\nStages, each a program of its own (`capivara fetch` runs "
                      "capivara-fetch):\n");
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         add_line(out, s->name, s->summary);
     cpv_buf_str(out, "\nPrograms beside the stages, run likewise:\n");
     for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
@@ -83,7 +83,7 @@ static void add_man(struct cpv_buf *out)
     for (size_t i = 0; ORDER[i]; i++)
         add_man_entry(out, ORDER[i]->name, ORDER[i]->summary);
     cpv_buf_str(out, ".SH STAGES\n");
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         add_man_entry(out, s->name, s->summary);
 }
 
@@ -118,7 +118,7 @@ static void add_completion(struct cpv_buf *out)
                      "        COMPREPLY=($(compgen -W '");
     for (size_t i = 0; ORDER[i]; i++)
         cpv_buf_printf(out, "%s ", ORDER[i]->name);
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         cpv_buf_printf(out, "%s ", s->name);
     for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
         cpv_buf_printf(out, "%s ", t->name);
@@ -134,10 +134,15 @@ static void add_completion(struct cpv_buf *out)
                            "\"${COMP_WORDS[2]}\"))\n            return ;;\n",
                            ORDER[i]->name, ORDER[i]->words);
     cpv_buf_str(out, "        esac\n    fi\n    case ${COMP_WORDS[1]} in\n    ");
+<<<<<<< HEAD
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
         cpv_buf_printf(out, "%s|", s->name);
     for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
         cpv_buf_printf(out, "%s%s", t == cpv_tools ? "" : "|", t->name);
+=======
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
+        cpv_buf_printf(out, "%s%s", s == cpv_stages ? "" : "|", s->name);
+>>>>>>> score
     cpv_buf_str(out, ")\n"
                      "        declare -F \"$name\" >/dev/null ||\n"
                      "            source <(\"${COMP_WORDS[0]}\" \"${COMP_WORDS[1]}\" "

@@ -164,7 +164,7 @@ static const char *nearest(const char *word)
 
     for (const struct cpv_command *const *c = cpv_commands(); *c; c++)
         words[n++] = (*c)->name;
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         words[n++] = s->name;
     for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
         words[n++] = t->name;
@@ -199,7 +199,7 @@ static int dispatch(int argc, char **argv)
 
     if (command)
         return run_command(command, argc, argv);
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         if (strcmp(s->name, argv[0]) == 0)
             return become(s->program, argv);
     for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)

@@ -350,11 +350,13 @@ static int read_settings(struct cpv_report *r, struct cpv_report_column *c,
     return rc;
 }
 
-/* "translate-pt" is made by what "translate.pt.model" names. */
+/* "translate-pt" is made by what "translate.pt.model" names, "score-pt" by "score.model".
+ */
 static int find_model(struct cpv_report *r, struct cpv_report_column *c,
                       const cpv_config *config, struct cpv_err *err)
 {
-    char *path = cpv_arena_printf(r->scratch, "%s.model", c->name);
+    bool scores = strncmp(c->name, "score", 5) == 0;
+    char *path = cpv_arena_printf(r->scratch, "%s.model", scores ? "score" : c->name);
     const char *text;
     char *dash;
 

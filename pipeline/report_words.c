@@ -239,7 +239,14 @@ static const struct pair STATS[] = {
     {"seconds_prepare", "Time to prepare images, all threads"},
     {"seconds_vision", "Time to look at images, all threads"},
     {"seconds_decoding", "Time to write captions, all threads"},
+    {"seconds_decode", "Time to read images, all threads"},
+    {"seconds_text", "Time to embed texts"},
+    {"samples", "Samples compared"},
+    {"texts", "Captions that say something"},
+    {"embedded", "Texts embedded"},
+    {"tokens", "Tokens read"},
     {"images_per_second", "Images per second"},
+    {"texts_per_second", "Texts per second"},
     {"tokens_per_second", "Tokens per second"},
 };
 

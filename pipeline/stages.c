@@ -29,6 +29,18 @@ const struct cpv_stage_entry cpv_stages[] = {
      .column = "translate-%s",
      .takes_if = "generated",
      .takes = "caption"},
+    {.name = "score",
+     .program = "capivara-score",
+     .summary = "image embeddings, similarity of image and caption",
+     .section = "score",
+     .column = "score"},
+    {.name = "score",
+     .program = "capivara-score",
+     .summary = "similarity of image and caption in a language",
+     .section = "score",
+     .instance = "lang",
+     .column = "score-%s",
+     .langs = "translate"},
     {.name = "shard",
      .program = "capivara-shard",
      .summary = "merge the columns, filter, shuffle, pack a training set",
@@ -50,6 +62,15 @@ const struct cpv_tool_entry cpv_tools[] = {
 /* Top-level keys that every stage takes (common/stage/options.c). */
 static const char *const TOP[] = {"corpus",     "base",     "seed",
                                   "max_failed", "min_free", "max_transient"};
+
+const struct cpv_stage_entry *cpv_stage_after(const struct cpv_stage_entry *stage)
+{
+    const struct cpv_stage_entry *next = stage + 1;
+
+    while (next->name && strcmp(next->name, stage->name) == 0)
+        next++;
+    return next;
+}
 
 /* ---- the configuration's top level ---- */
 
@@ -96,7 +117,7 @@ static bool stage_reads(const struct cpv_stage_entry *stage, const char *instanc
         return true;
     if (!below(key, stage->section, &rest))
         return false;
-    return !stage->instance || !instance || below(rest, instance, &rest);
+    return !stage->instance || stage->langs || !instance || below(rest, instance, &rest);
 }
 
 bool cpv_step_reads(const struct cpv_step *step, const char *key)
@@ -131,6 +152,34 @@ static int add_step(struct cpv_buf *steps, const struct cpv_stage_entry *stage,
     return steps->failed ? cpv_fail_memory(err) : CPV_OK;
 }
 
+static bool has_step(const struct cpv_buf *steps, const struct cpv_stage_entry *stage,
+                     const char *instance)
+{
+    const struct cpv_step *s = (const struct cpv_step *)(const void *)steps->data;
+
+    for (size_t i = 0; i < steps->size / sizeof *s; i++)
+        if (s[i].stage == stage && strcmp(s[i].instance, instance) == 0)
+            return true;
+    return false;
+}
+
+/* One for each language that captions are in. What is wrong about the sections that say
+ * so is for their own stages to say. */
+static int add_langs(struct cpv_buf *steps, const struct cpv_stage_entry *stage,
+                     const cpv_config *config, cpv_arena *mem, struct cpv_err *err)
+{
+    const struct cpv_node *node = cpv_config_find(config, stage->langs);
+    const char *input = cpv_config_text(config, "input.language");
+    int rc = add_step(steps, stage, "en", mem, err);
+
+    if (!rc && input && cpv_column_name_is_plain(input) && !has_step(steps, stage, input))
+        rc = add_step(steps, stage, input, mem, err);
+    for (size_t i = 0; node && node->kind == CPV_NODE_MAP && !rc && i < node->n; i++)
+        if (!has_step(steps, stage, node->keys[i]))
+            rc = add_step(steps, stage, node->keys[i], mem, err);
+    return rc;
+}
+
 static int add_stage(struct cpv_buf *steps, const struct cpv_stage_entry *stage,
                      const cpv_config *config, cpv_arena *mem, struct cpv_err *err)
 {
@@ -141,6 +190,8 @@ static int add_stage(struct cpv_buf *steps, const struct cpv_stage_entry *stage,
         return CPV_OK;
     if (!stage->instance)
         return add_step(steps, stage, NULL, mem, err);
+    if (stage->langs)
+        return node ? add_langs(steps, stage, config, mem, err) : CPV_OK;
     if (node && node->kind != CPV_NODE_MAP)
         return cpv_config_fail(config, node, err, "'%s': expected a mapping of names",
                                stage->section);

@@ -24,13 +24,20 @@ struct cpv_stage_entry {
      * and `column` holds %s for it. */
     const char *instance;
     const char *column;
+    /* Instances are not the section's keys, but languages: English, that of the captions
+     * in the input, and the keys of this section. NULL: not so. */
+    const char *langs;
     const char *merges; /* the key that lists the columns it reads; NULL: none */
     /* NULL, or a key that is true where it reads this column, too. */
     const char *takes_if, *takes;
     bool whole; /* needs every part of its inputs: left out when --parts is given */
 };
 
-extern const struct cpv_stage_entry cpv_stages[]; /* ends with a NULL name */
+/* Ends with a NULL name. A stage that makes two kinds of columns has two entries, one
+ * behind the other. */
+extern const struct cpv_stage_entry cpv_stages[];
+/* The next stage, not the next entry: for lists of stages. */
+const struct cpv_stage_entry *cpv_stage_after(const struct cpv_stage_entry *stage);
 
 /* A program that is no stage: `run` knows nothing of it. */
 struct cpv_tool_entry {

@@ -88,7 +88,7 @@ CREATE TABLE failures(
   PRIMARY KEY(col, part, n)
 ) WITHOUT ROWID;
 
--- Similarities of captions and image; filled by later versions.
+-- Similarities of captions and image, where there is one.
 CREATE TABLE scores(
   col TEXT NOT NULL,          -- "score-pt"
   part INTEGER NOT NULL,

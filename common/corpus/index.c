@@ -45,6 +45,7 @@ static const char *const SQL[CPV_STMTS] = {
     [CPV_STMT_PUT_FRAME] = "INSERT INTO frames VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [CPV_STMT_PUT_SAMPLE] =
         "INSERT INTO samples VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13)",
+    [CPV_STMT_PUT_SCORE] = "INSERT INTO scores VALUES(?1,?2,?3,?4,?5)",
     [CPV_STMT_PUT_FAILURE] = "INSERT INTO failures VALUES(?1,?2,?3,?4,?5,?6,?7,?8)",
     [CPV_STMT_PUT_RUN] = "INSERT INTO runs VALUES(?1,?2,?3)",
 };

@@ -21,6 +21,7 @@ enum cpv_index_stmt {
     CPV_STMT_PUT_FRAME,
     CPV_STMT_PUT_SAMPLE,
     CPV_STMT_PUT_FAILURE,
+    CPV_STMT_PUT_SCORE,
     CPV_STMT_PUT_RUN,
     CPV_STMTS
 };

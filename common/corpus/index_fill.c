@@ -11,6 +11,7 @@
 #include "common/base/sys.h"
 #include "common/corpus/column.h"
 #include "common/corpus/index_db.h"
+#include "common/format/json.h"
 
 enum { RECORD_MAX = 256 << 20, STATS_MAX = 1 << 20 };
 
@@ -249,6 +250,66 @@ static int put_failures(cpv_index *x, const struct cpv_index_part *p, struct cpv
     return rc;
 }
 
+/* Codes that mean: this part is not what it should be, others may be. */
+static bool is_bad_part(int rc)
+{
+    return rc == CPV_E_CORRUPT || rc == CPV_E_INPUT || rc == CPV_E_ABSENT;
+}
+
+/* The numbers of one sample; what is null has no row. */
+static int put_similarities(cpv_index *x, sqlite3_stmt *s, uint32_t pos,
+                            const json_t *array, struct cpv_err *err)
+{
+    size_t n = json_array_size(array);
+    int rc = CPV_OK;
+
+    for (size_t i = 0; !rc && i < n; i++) {
+        const json_t *item = json_array_get(array, i);
+
+        if (!json_is_number(item))
+            continue;
+        bind_int(s, 3, pos);
+        bind_int(s, 4, i);
+        (void)sqlite3_bind_double(s, 5, json_number_value(item));
+        rc = cpv_index_run(x, s, err);
+    }
+    return rc;
+}
+
+/* Of a column score-L alone: its samples are nothing else. *bad: one cannot be read. */
+static int put_scores(cpv_index *x, const struct cpv_index_part *p, cpv_shard *shard,
+                      bool *bad, struct cpv_err *err)
+{
+    bool wanted = strncmp(p->column, "score-", 6) == 0;
+    sqlite3_stmt *s = wanted ? stmt_for(x, CPV_STMT_PUT_SCORE, p) : NULL;
+    cpv_arena *mem = NULL;
+    char *key;
+    int rc;
+
+    if (!wanted)
+        return CPV_OK;
+    if (!s)
+        return cpv_index_fail(x, err, "cannot change the index");
+    rc = cpv_arena_open(&mem, 0, err);
+    for (uint32_t i = 0; !rc && i < cpv_shard_count(shard); i++) {
+        struct cpv_sample sample;
+        json_t *root = NULL;
+
+        key = cpv_arena_printf(mem, "similarities-%s", p->column + 6);
+        rc = key ? cpv_shard_read(shard, i, "json", mem, &sample, err)
+                 : cpv_fail_memory(err);
+        if (!rc)
+            rc = cpv_json_parse(sample.members[0].data, sample.key, &root, err);
+        *bad = is_bad_part(rc);
+        if (!rc)
+            rc = put_similarities(x, s, i, json_object_get(root, key), err);
+        json_decref(root);
+        cpv_arena_reset(mem);
+    }
+    cpv_arena_close(&mem);
+    return rc;
+}
+
 static int put_run(cpv_index *x, const struct cpv_index_part *p, struct cpv_err *err)
 {
     sqlite3_stmt *s;
@@ -307,8 +368,8 @@ static int remove_rows(cpv_index *x, const char *column, uint32_t part,
     return rc;
 }
 
-static int replace_rows(cpv_index *x, const struct cpv_index_part *p,
-                        const cpv_shard *shard, struct cpv_err *err)
+static int replace_rows(cpv_index *x, const struct cpv_index_part *p, cpv_shard *shard,
+                        bool *bad, struct cpv_err *err)
 {
     int rc = remove_rows(x, p->column, p->part, err);
 
@@ -322,13 +383,9 @@ static int replace_rows(cpv_index *x, const struct cpv_index_part *p,
         rc = put_samples(x, p, shard, err);
     if (!rc)
         rc = put_failures(x, p, err);
+    if (!rc)
+        rc = put_scores(x, p, shard, bad, err);
     return rc ? rc : put_run(x, p, err);
-}
-
-/* Codes that mean: this part is not what it should be, others may be. */
-static bool is_bad_part(int rc)
-{
-    return rc == CPV_E_CORRUPT || rc == CPV_E_INPUT || rc == CPV_E_ABSENT;
 }
 
 static int check_shard(const struct cpv_index_part *p, const cpv_shard *shard,
@@ -356,7 +413,7 @@ int cpv_index_take(cpv_index *x, const struct cpv_index_part *p, bool *bad,
     if (!rc)
         rc = begin(x, err);
     if (!rc)
-        rc = end(x, replace_rows(x, p, shard, err), err);
+        rc = end(x, replace_rows(x, p, shard, bad, err), err);
     cpv_shard_close(&shard);
     return *bad ? CPV_OK : rc;
 }

@@ -19,12 +19,14 @@ printf 'translate:\n  pt:\n    beams: 0\n' >lang.yaml
 capivara shard --config set.yaml --print-config >shard.defaults
 capivara translate --config lang.yaml --print-config >translate.defaults
 capivara caption --print-config >caption.defaults
+capivara score --print-config >score.defaults
 keys "$schema" >have
-{ keys fetch.defaults; keys caption.defaults; keys translate.defaults; keys shard.defaults; } | LC_ALL=C sort -u >want
+{ keys fetch.defaults; keys caption.defaults; keys translate.defaults
+  keys score.defaults; keys shard.defaults; } | LC_ALL=C sort -u >want
 same want have
 
 # And with the values of the defaults, but for the two that have none.
-for stage in fetch caption translate shard; do
+for stage in fetch caption translate score shard; do
     sed 's/^corpus: my-corpus/corpus: null/; s/^  path: images.tsv/  path: null/' "$schema" >asked.yaml
     capivara $stage --config asked.yaml --print-config >with
     same $stage.defaults with

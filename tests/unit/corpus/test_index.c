@@ -118,7 +118,10 @@ static void add_part(struct world *w, const char *column, uint32_t part,
                                       &params, &err),
                      CPV_OK);
     for (uint32_t i = 0; i < samples; i++) {
-        struct cpv_member members[2] = {{"json", cpv_bytes_str("{}")},
+        const char *json = strcmp(column, "score-pt") == 0
+                               ? "{\"similarities-pt\":[0.25,null,-0.5]}"
+                               : "{\"similarities-pt\":[1]}";
+        struct cpv_member members[2] = {{"json", cpv_bytes_str(json)},
                                         {"jpg", cpv_bytes_str("not really")}};
         char key[32];
 
@@ -657,10 +660,27 @@ static void test_absent_and_strange(void **state)
     assert_null(x);
 }
 
+/* Those of columns of similarities, and what is null has none. */
+static void similarities_are_rows(void **state)
+{
+    struct world *w = *state;
+    const char *text;
+
+    add_part(w, "fetch", 0, 0, 2);
+    add_part(w, "score-pt", 0, 0, 2);
+    (void)update(w, true);
+    text = dump(w);
+    assert_non_null(strstr(text, "'score-pt',0,0,0,0.25"));
+    assert_non_null(strstr(text, "'score-pt',0,1,2,-0.5"));
+    assert_null(strstr(text, "'score-pt',0,0,1,"));
+    assert_null(strstr(text, "'fetch',0,0,0,1.0"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(similarities_are_rows),
         TEST(test_incremental_equals_rebuilt),
         TEST(test_a_newer_revision_replaces_a_part),
         TEST(test_what_a_sample_lacks_is_null),
