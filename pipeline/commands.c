@@ -45,6 +45,9 @@ static void add_lists(struct cpv_buf *out)
                      "capivara-fetch):\n");
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         add_line(out, s->name, s->summary);
+    cpv_buf_str(out, "\nPrograms beside the stages, run likewise:\n");
+    for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
+        add_line(out, t->name, t->summary);
     cpv_buf_str(out, "\n`capivara COMMAND --help` says more about one of them.\n");
 }
 
@@ -117,6 +120,8 @@ static void add_completion(struct cpv_buf *out)
         cpv_buf_printf(out, "%s ", ORDER[i]->name);
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         cpv_buf_printf(out, "%s ", s->name);
+    for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
+        cpv_buf_printf(out, "%s ", t->name);
     cpv_buf_str(out,
                 "help --help --version --man --completion' -- \"${COMP_WORDS[1]}\"))\n"
                 "        return\n    fi\n"
@@ -129,8 +134,15 @@ static void add_completion(struct cpv_buf *out)
                            "\"${COMP_WORDS[2]}\"))\n            return ;;\n",
                            ORDER[i]->name, ORDER[i]->words);
     cpv_buf_str(out, "        esac\n    fi\n    case ${COMP_WORDS[1]} in\n    ");
+<<<<<<< HEAD
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+        cpv_buf_printf(out, "%s|", s->name);
+    for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
+        cpv_buf_printf(out, "%s%s", t == cpv_tools ? "" : "|", t->name);
+=======
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         cpv_buf_printf(out, "%s%s", s == cpv_stages ? "" : "|", s->name);
+>>>>>>> score
     cpv_buf_str(out, ")\n"
                      "        declare -F \"$name\" >/dev/null ||\n"
                      "            source <(\"${COMP_WORDS[0]}\" \"${COMP_WORDS[1]}\" "

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The driver: `capivara COMMAND ...`, and `capivara STAGE ...`, which becomes
- * capivara-STAGE, as git does. */
+ * capivara-STAGE, as git does; so do the programs that are no stages. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,22 +166,24 @@ static const char *nearest(const char *word)
         words[n++] = (*c)->name;
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         words[n++] = s->name;
+    for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
+        words[n++] = t->name;
     words[n] = NULL;
     return cpv_opts_nearest_word(word, words);
 }
 
-static int become_stage(const struct cpv_stage_entry *stage, char **argv)
+static int become(const char *program, char **argv)
 {
     struct cpv_err err = {0};
     cpv_arena *mem = NULL;
     char *path = NULL;
 
     if (cpv_arena_open(&mem, 0, &err) == CPV_OK) {
-        path = cpv_program_find(stage->program, mem);
+        path = cpv_program_find(program, mem);
         if (!path)
             (void)cpv_fail(&err, CPV_E_ABSENT,
                            "'%s' is neither beside this program nor on the PATH",
-                           stage->program);
+                           program);
     }
     if (path)
         (void)cpv_program_become(path, argv, &err);
@@ -199,7 +201,10 @@ static int dispatch(int argc, char **argv)
         return run_command(command, argc, argv);
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         if (strcmp(s->name, argv[0]) == 0)
-            return become_stage(s, argv);
+            return become(s->program, argv);
+    for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
+        if (strcmp(t->name, argv[0]) == 0)
+            return become(t->program, argv);
     near = nearest(argv[0]);
     if (near)
         (void)cpv_fail(&err, CPV_E_USAGE,

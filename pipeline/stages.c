@@ -52,6 +52,13 @@ const struct cpv_stage_entry cpv_stages[] = {
     {.name = NULL},
 };
 
+const struct cpv_tool_entry cpv_tools[] = {
+    {.name = "eval",
+     .program = "capivara-eval",
+     .summary = "zero-shot retrieval and classification in any language"},
+    {.name = NULL},
+};
+
 /* Top-level keys that every stage takes (common/stage/options.c). */
 static const char *const TOP[] = {"corpus",     "base",     "seed",
                                   "max_failed", "min_free", "max_transient"};

@@ -39,6 +39,15 @@ extern const struct cpv_stage_entry cpv_stages[];
 /* The next stage, not the next entry: for lists of stages. */
 const struct cpv_stage_entry *cpv_stage_after(const struct cpv_stage_entry *stage);
 
+/* A program that is no stage: `run` knows nothing of it. */
+struct cpv_tool_entry {
+    const char *name;    /* "eval" */
+    const char *program; /* "capivara-eval" */
+    const char *summary; /* as the program's own */
+};
+
+extern const struct cpv_tool_entry cpv_tools[]; /* ends with a NULL name */
+
 /* One stage, or one instance of it, that a configuration asks for. */
 struct cpv_step {
     const struct cpv_stage_entry *stage;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # An include may point only down the list of layers, or stay inside its own folder:
 #
-#   5  stages/NAME  pipeline  trainer      the trainer does not see common/stage either
+#   5  stages/NAME  pipeline  trainer  eval     the trainer does not see common/stage either
 #   4  common/stage
 #   3  common/corpus
 #   2  common/model
@@ -15,12 +15,12 @@
 set -eu
 . "$(dirname "$0")/files.sh"
 
-ours '*.c' '*.cc' '*.h' '*.cu' | grep -E '^(common|stages|pipeline|trainer)/' |
+ours '*.c' '*.cc' '*.h' '*.cu' | grep -E '^(common|stages|pipeline|trainer|eval)/' |
     xargs -r awk '
     function layer(path,   part, n) {
         n = split(path, part, "/")
         if (n < 2) return "?"
-        if (part[1] == "pipeline" || part[1] == "trainer" || part[1] == "schemas")
+        if (part[1] ~ /^(pipeline|trainer|eval|schemas)$/)
             return part[1]
         return part[1] "/" part[2]
     }
@@ -44,7 +44,7 @@ ours '*.c' '*.cc' '*.h' '*.cu' | grep -E '^(common|stages|pipeline|trainer)/' |
         fixed["common/model"] = 2
         fixed["common/corpus"] = 3
         fixed["common/stage"] = 4
-        fixed["pipeline"] = fixed["trainer"] = 5
+        fixed["pipeline"] = fixed["trainer"] = fixed["eval"] = 5
     }
     FNR == 1 && rank(layer(FILENAME)) < 0 { wrong("not in a folder that is a layer") }
     match($0, /^[ \t]*#[ \t]*include[ \t]*"[^"]*"/) {

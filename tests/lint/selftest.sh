@@ -13,7 +13,7 @@ spdx='/* SPDX-License-Identifier: Apache-2.0 */'
 clean() {
     rm -rf "${tree:?}/"*
     mkdir -p "$tree/common/base" "$tree/common/image" "$tree/common/format" \
-        "$tree/common/stage" "$tree/stages/a" "$tree/stages/b" "$tree/trainer" "$tree/tests"
+        "$tree/common/stage" "$tree/stages/a" "$tree/stages/b" "$tree/trainer" "$tree/eval" "$tree/tests"
     cp "$HERE/.clang-format" "$tree/"
     for h in base/one image/one format/one stage/one; do
         guard=$(echo "$h" | tr 'a-z/' 'A-Z_')
@@ -67,6 +67,8 @@ plant stages/a/side.c '#include "stages/b/one.h"'
 finds layers 'stages/a may not include stages/b'
 plant trainer/x.c '#  include "common/stage/one.h"'
 finds layers 'the trainer may not include'
+plant eval/x.c '#include "stages/a/one.h"'
+finds layers 'eval may not include stages/a'
 plant common/image/rel.c '#include "one.h"'
 finds layers 'write the path from the root'
 plant common/image/rel.c '#include "common/image/../format/one.h"'
