@@ -53,6 +53,9 @@ const struct cpv_stage_entry cpv_stages[] = {
 };
 
 const struct cpv_tool_entry cpv_tools[] = {
+    {.name = "train",
+     .program = "capivara-train",
+     .summary = "LiT and LoRA training of a multilingual CLIP on packed captions"},
     {.name = "eval",
      .program = "capivara-eval",
      .summary = "zero-shot retrieval and classification in any language"},

@@ -111,8 +111,6 @@ size_t cpv_clip_bytes(const cpv_clip *m); /* of weights, on the device */
 /* Where it was opened, and from what: to open another like it. */
 cpv_device *cpv_clip_device(const cpv_clip *m);
 const char *cpv_clip_path(const cpv_clip *m);
-rank 0: none. */
-const struct cpv_clip_lora *cpv_clip_pairs(const cpv_clip *m);
 
 /* Tokens of a caption, cleaned and cut as open_clip's tokenizer does (77): appended. */
 CPV_MUST_CHECK int cpv_clip_encode(const cpv_clip *m, struct cpv_bytes caption,
