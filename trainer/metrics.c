@@ -29,7 +29,7 @@ static int open_file(metrics *m, const char *folder, int i, struct cpv_err *err)
     if (!m->path[i])
         return cpv_fail_memory(err);
     (void)snprintf(m->path[i], n, "%s/%s", folder, NAMES[i]);
-    m->fd[i] = open(m->path[i], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    m->fd[i] = cpv_sys.open(m->path[i], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     return m->fd[i] < 0 ? cpv_fail_sys(err, errno, "cannot open '%s'", m->path[i])
                         : CPV_OK;
 }
@@ -55,7 +55,7 @@ int metrics_open(metrics **out, const char *folder, uint64_t bytes, struct cpv_e
                       "'%s' is shorter than the last checkpoint says (%llu bytes, "
                       "expected %llu)",
                       m->path[0], (unsigned long long)there, (unsigned long long)bytes);
-    if (!rc && there > bytes && ftruncate(m->fd[0], (off_t)bytes))
+    if (!rc && there > bytes && cpv_sys.ftruncate(m->fd[0], (off_t)bytes) < 0)
         rc = cpv_fail_sys(err, errno, "cannot cut '%s'", m->path[0]);
     if (rc)
         metrics_close(&m);
@@ -191,7 +191,7 @@ int metrics_timing(metrics *m, const struct metrics_timing *t, struct cpv_err *e
 int metrics_sync(metrics *m, uint64_t *bytes, struct cpv_err *err)
 {
     *bytes = m->bytes;
-    return fsync(m->fd[0])
+    return cpv_sys.fsync(m->fd[0]) < 0
                ? cpv_fail_sys(err, errno, "cannot make '%s' durable", m->path[0])
                : CPV_OK;
 }
@@ -199,16 +199,16 @@ int metrics_sync(metrics *m, uint64_t *bytes, struct cpv_err *err)
 uint64_t metrics_memory(void)
 {
     static const char WORD[] = "RssAnon:";
-    char text[4096];
-    const char *at;
-    ssize_t n;
-    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    struct cpv_err none = {0};
+    struct cpv_buf text = {0};
+    uint64_t bytes = 0;
+    const char *at = NULL;
 
-    if (fd < 0)
-        return 0;
-    n = read(fd, text, sizeof text - 1);
-    (void)close(fd);
-    text[n > 0 ? n : 0] = '\0';
-    at = strstr(text, WORD);
-    return at ? strtoull(at + sizeof WORD - 1, NULL, 10) * 1024 : 0;
+    if (cpv_file_read("/proc/self/status", 1 << 16, &text, &none) == CPV_OK)
+        at = cpv_buf_cstr(&text);
+    at = at ? strstr(at, WORD) : NULL;
+    if (at)
+        bytes = strtoull(at + sizeof WORD - 1, NULL, 10) * 1024;
+    cpv_buf_release(&text);
+    return bytes;
 }

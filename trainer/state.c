@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/file.h"
 #include "common/base/size.h"
@@ -85,10 +84,16 @@ static char *path_of(cpv_arena *mem, const char *folder, uint64_t number)
 
 static bool parse_name(const char *name, uint64_t *number)
 {
-    int used = 0;
+    static const char HEAD[] = "step-", TAIL[] = ".safetensors";
+    char *end;
 
-    return sscanf(name, "step-%" SCNu64 ".safetensors%n", number, &used) == 1 && used &&
-           !name[used];
+    if (strncmp(name, HEAD, sizeof HEAD - 1) != 0)
+        return false;
+    name += sizeof HEAD - 1;
+    if (*name < '0' || *name > '9')
+        return false;
+    *number = strtoull(name, &end, 10);
+    return strcmp(end, TAIL) == 0;
 }
 
 /* Call fn for each checkpoint's number. */
@@ -218,7 +223,7 @@ static int prune_old(const struct state *state, const char *folder, uint64_t kee
             continue;
         (void)snprintf(path, sizeof path, "%s/checkpoints/step-%08" PRIu64 ".safetensors",
                        folder, p.number[i]);
-        (void)unlink(path);
+        (void)cpv_sys.unlink(path);
     }
     cpv_free(p.number);
     return rc;
@@ -382,7 +387,7 @@ static int drop_one(void *arg, uint64_t number, struct cpv_err *err)
 
     (void)snprintf(path, sizeof path, "%s/checkpoints/step-%08" PRIu64 ".safetensors",
                    (const char *)arg, number);
-    return unlink(path) && errno != ENOENT
+    return cpv_sys.unlink(path) < 0 && errno != ENOENT
                ? cpv_fail_sys(err, errno, "cannot remove '%s'", path)
                : CPV_OK;
 }

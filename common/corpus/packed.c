@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/file.h"
+#include "common/base/sys.h"
 #include "common/corpus/column.h"
 #include "common/format/brace.h"
 
@@ -106,7 +106,7 @@ int cpv_packed_find(const char *set, cpv_arena *mem, struct cpv_packed *out,
     int rc;
 
     memset(out, 0, sizeof *out);
-    if (stat(set, &st) || !S_ISDIR(st.st_mode))
+    if (cpv_sys.stat(set, &st) < 0 || !S_ISDIR(st.st_mode))
         rc = of_pattern(set, mem, out, err);
     else {
         rc = of_column(set, mem, out, err);
