@@ -176,7 +176,7 @@ run 0 capivara export --reference-layout --lang pt -o ref c/shards/needs
 equal tars "$(cd ref && echo *.tar)" 00000.tar
 mkdir ref.out
 tar -xf ref/00000.tar -C ref.out
-k=$(keys needs | head -n 1)
+k=$(keys needs | sed -n 1p)
 equal members "$(cd ref.out && echo $k.*)" "$k.jpg $k.json"
 equal pt "$(field ref.out/$k.json captions-pt)$(field ref.out/$k.json similarities-pt)" '["c"][0.4]'
 run 0 capivara export --reference-layout -o ref c/shards/needs
