@@ -267,6 +267,14 @@ static int find_value(const cpv_config *config, const struct cpv_step *step,
     return path ? CPV_OK : cpv_fail_memory(err);
 }
 
+/* A list of columns that are for the stage to find, or no list at all. */
+static bool is_auto(const struct cpv_node *node)
+{
+    return node->kind != CPV_NODE_LIST ||
+           (node->n == 1 && node->items[0]->kind == CPV_NODE_SCALAR &&
+            strcmp(node->items[0]->text, "auto") == 0);
+}
+
 static int check_step(const cpv_config *config, const struct cpv_step *step,
                       const char *corpus, const struct cpv_step *steps, size_t n,
                       cpv_arena *mem, struct cpv_err *err)
@@ -277,8 +285,8 @@ static int check_step(const cpv_config *config, const struct cpv_step *step,
 
     if (stage->merges)
         rc = find_value(config, step, stage->merges, mem, &node, err);
-    /* One name alone, or nothing, is for the stage to judge. */
-    for (size_t i = 0; !rc && node && node->kind == CPV_NODE_LIST && i < node->n; i++)
+    /* One name alone, or nothing, is for the stage to judge; so is [auto]. */
+    for (size_t i = 0; !rc && node && !is_auto(node) && i < node->n; i++)
         rc = check_one(config, node->items[i], node->items[i]->text, corpus, steps, n,
                        mem, err);
     node = NULL;

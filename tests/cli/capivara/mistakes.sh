@@ -16,7 +16,7 @@ mkdir empty
 expect 65 "capivara status: error: 'empty' is neither a corpus nor a column of one" capivara status empty
 expect 65 "capivara gc: error: 'empty' is neither *" capivara gc empty
 expect 2 "capivara index: error: *" capivara index
-expect 2 "capivara export: error: expected one of*--plain*" capivara export x
+expect 2 "capivara export: error: expected one of '--plain' and '--reference-layout'*" capivara export x
 expect 2 "capivara export: error: '--output' is needed*" capivara export --plain x
 
 # A configuration is named by line and column, before anything is written.
