@@ -85,6 +85,8 @@ static void add_man(struct cpv_buf *out)
     cpv_buf_str(out, ".SH STAGES\n");
     for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         add_man_entry(out, s->name, s->summary);
+    for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
+        add_man_entry(out, t->name, t->summary);
 }
 
 /* The function _capivara_NAME, from the command's options. */
@@ -134,15 +136,10 @@ static void add_completion(struct cpv_buf *out)
                            "\"${COMP_WORDS[2]}\"))\n            return ;;\n",
                            ORDER[i]->name, ORDER[i]->words);
     cpv_buf_str(out, "        esac\n    fi\n    case ${COMP_WORDS[1]} in\n    ");
-<<<<<<< HEAD
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s++)
+    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
         cpv_buf_printf(out, "%s|", s->name);
     for (const struct cpv_tool_entry *t = cpv_tools; t->name; t++)
         cpv_buf_printf(out, "%s%s", t == cpv_tools ? "" : "|", t->name);
-=======
-    for (const struct cpv_stage_entry *s = cpv_stages; s->name; s = cpv_stage_after(s))
-        cpv_buf_printf(out, "%s%s", s == cpv_stages ? "" : "|", s->name);
->>>>>>> score
     cpv_buf_str(out, ")\n"
                      "        declare -F \"$name\" >/dev/null ||\n"
                      "            source <(\"${COMP_WORDS[0]}\" \"${COMP_WORDS[1]}\" "
