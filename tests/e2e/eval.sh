@@ -9,10 +9,10 @@ model=$ROOT/tests/golden/clip/base
 adapter=$ROOT/tests/golden/clip-train/adapter-lora
 evaluate() { run "$1" capivara eval --quiet --model "$model" "${@:2}"; }
 # Of a JSON on one line: number KEY FILE, the first of that name.
-number() { grep -o "\"$1\":[-0-9.]*" "$2" | head -1 | cut -d: -f2; }
+number() { grep -o "\"$1\":[-0-9.]\{1,\}" "$2" | head -1 | cut -d: -f2; }
 
 run 0 "$BUILD/demo/capivara-demo-scenes" --scenes 1 --heldout 40 --parallel captions \
-    --url-base '' world
+    world
 awk 'BEGIN { FS = OFS = "\t" }
      NR == FNR { n = split($1, p, "/"); if (FNR > 1) file[$7] = p[n]; next }
      FNR == 1 { print "file", "en", "pt", "xh", "hi"; next }
@@ -80,14 +80,14 @@ done
 cp images/* names/
 for d in plain names; do
     mkdir -p wds-$d/test
-    (cd $d && ls | LC_ALL=C sort | head -n 40 | tar -cf ../wds-$d/test/0.tar -T - &&
-        ls | LC_ALL=C sort | tail -n +41 | gzip -c /dev/null >/dev/null
-        ls | LC_ALL=C sort | tail -n +41 | tar -czf ../wds-$d/test/1.tar.gz -T -)
+    ls $d >members # sorted: LC_ALL=C
+    head -n 40 members | tar -C $d -cf wds-$d/test/0.tar -T -
+    tail -n +41 members | tar -C $d -czf wds-$d/test/1.tar.gz -T -
 done
 head=$(sed -n '1!p' table)
 for form in "--set wds-plain" "--set wds-names" "--images beside" "--set beside" \
     "--set wds-names/test/0.tar --set wds-names/test/1.tar.gz" \
-    "--images images --list world/heldout.json"; do
+    "--images . --list world/heldout.json"; do
     evaluate 0 $form --lang en
     equal "$form" "$(sed -n '1!p' said)" "$head"
 done
@@ -121,7 +121,7 @@ rm "some/$second"
 evaluate 0 --images some --list some.tsv --json some.json
 has said '38 images, 2 skipped'
 has some.json "\"key\":\"$first\",\"why\":\"decode"
-has some.json "\"key\":\"$second\",\"why\":\"'some/$second'"
+has some.json "\"key\":\"$second\",\"why\":\"cannot open 'some/$second'"
 has err '2 of 40 images are skipped'
 grep -v -e "^$first" -e "^$second" list.tsv >fewer.tsv
 evaluate 0 --images images --list fewer.tsv
