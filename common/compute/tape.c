@@ -16,6 +16,7 @@
 struct value {
     cpv_tensor base;
     cpv_tensor grad; /* of base's shape; no tensor until something comes back */
+    bool written;    /* by something, zeros at least */
 };
 
 struct cpv_tape {
@@ -26,6 +27,8 @@ struct cpv_tape {
     size_t ops, op_room;
     struct value *value;
     size_t values, value_room;
+    cpv_tensor *spare; /* memory of gradients that have been passed on */
+    size_t spares, spare_room;
 };
 
 /* Room for one more; false, and the context has failed, without memory. */
@@ -92,7 +95,7 @@ void cpv_tape_stop(cpv_compute *c)
 void cpv_tape_clear(cpv_compute *c)
 {
     if (c->tape)
-        c->tape->ops = c->tape->values = 0;
+        c->tape->ops = c->tape->values = c->tape->spares = 0;
 }
 
 bool cpv_tape_runs(const cpv_compute *c)
@@ -104,6 +107,7 @@ static void release(struct cpv_tape *t)
 {
     cpv_free(t->op);
     cpv_free(t->value);
+    cpv_free(t->spare);
 }
 
 void cpv_tape_close(cpv_compute *c)
@@ -188,18 +192,66 @@ static void fill(cpv_compute *c, cpv_tensor t, float with)
     cpv_compute_run(c, &op);
 }
 
-/* Where the gradient of t is to be added; no tensor if t is a constant. */
-static cpv_tensor grad_for(cpv_compute *c, cpv_tensor t)
+/* Like `base`: memory that a gradient has left, or new. */
+static cpv_tensor grad_memory(cpv_compute *c, cpv_tensor base)
+{
+    struct cpv_tape *t = c->tape;
+
+    for (size_t i = t->spares; i-- > 0;) {
+        cpv_tensor mem = t->spare[i];
+
+        if (mem.rows != base.rows || mem.cols != base.cols || mem.dtype != base.dtype)
+            continue;
+        t->spare[i] = t->spare[--t->spares];
+        return mem;
+    }
+    return cpv_compute_alloc(c, base.rows, base.cols, base.dtype);
+}
+
+/* An operation has gone back: nobody adds to, or reads, its output's gradient again. */
+static void spare(cpv_compute *c, struct value *v)
+{
+    struct cpv_tape *t = c->tape;
+    void *array = t->spare;
+
+    if (!v || !v->grad.data ||
+        !room(c, &array, t->spares, &t->spare_room, sizeof *t->spare))
+        return;
+    t->spare = array;
+    t->spare[t->spares++] = v->grad;
+    v->grad = (cpv_tensor){0};
+}
+
+/* Is t all of the value that it views? */
+static bool is_whole(const struct value *v, cpv_tensor t)
+{
+    return t.data == v->base.data && t.rows == v->base.rows && t.cols == v->base.cols;
+}
+
+/*
+ * Where the gradient of t is to be added; no tensor if t is a constant. With `fresh`, it
+ * may come unwritten, which *fresh then tells.
+ */
+static cpv_tensor grad_for(cpv_compute *c, cpv_tensor t, bool *fresh)
 {
     struct value *v = value_of(c->tape, t.id);
+    bool write = fresh != NULL;
 
+    if (fresh)
+        *fresh = false;
     if (!t.data || !v || c->err.code)
         return (cpv_tensor){0};
     if (!v->grad.data) {
-        v->grad = cpv_compute_alloc(c, v->base.rows, v->base.cols, v->base.dtype);
-        if (v->grad.data)
-            fill(c, v->grad, 0);
+        v->grad = grad_memory(c, v->base);
+        v->written = false;
     }
+    if (!v->grad.data)
+        return (cpv_tensor){0};
+    if (!v->written && write && is_whole(v, t))
+        *fresh = true;
+    else if (!v->written)
+        fill(c, v->grad, 0);
+    v->written = true;
     return view_like(v->grad, v, t);
 }
 
@@ -217,7 +269,8 @@ static void copy(cpv_compute *c, cpv_tensor to, cpv_tensor from)
 
     op.copy.out = to;
     op.copy.x = from;
-    cpv_compute_run(c, &op);
+    if (to.data)
+        cpv_compute_run(c, &op);
 }
 
 static void add_to(cpv_compute *c, cpv_tensor sum, cpv_tensor t)
@@ -230,56 +283,61 @@ static void add_to(cpv_compute *c, cpv_tensor sum, cpv_tensor t)
         cpv_compute_run(c, &op);
 }
 
+/* The gradient of y, where the walk begins. */
+static void seed(cpv_compute *c, cpv_tensor y, cpv_tensor dy)
+{
+    bool fresh;
+    cpv_tensor to = grad_for(c, y, &fresh);
+
+    if (!fresh)
+        add_to(c, to, dy);
+    else
+        copy(c, to, dy);
+}
+
 /* ---- the walk ---- */
 
 static void walk(cpv_compute *c);
 
-/* Run a segment once more, recorded, and go back through it. */
-static void segment_back(cpv_compute *c, const struct cpv_op_segment *s, cpv_tensor dy)
+/* Run a segment once more, recorded, and go back through it. Its input's gradient is the
+ * outer tape's: `fresh`, nothing is there yet. */
+static void segment_back(cpv_compute *c, const struct cpv_op_segment *s, cpv_tensor dx,
+                         bool fresh, cpv_tensor dy)
 {
     struct cpv_tape inner = {.outer = c->tape};
-    cpv_tensor dx = grad_for(c, s->x), x = s->x, y;
     struct cpv_compute_mark mark = cpv_compute_mark(c);
+    cpv_tensor x = s->x, y;
 
     inner.first = inner.outer->first + (int32_t)inner.outer->values;
     inner.running = true;
     c->tape = &inner;
+    x.id = 0;
     if (dx.data) {
         x = cpv_watch(c, x);
-        inner.value[0].grad = dx;
+        if (x.id) {
+            inner.value[0].grad = dx;
+            inner.value[0].written = !fresh;
+        }
     }
     y = s->fn(c, s->arg, x);
     inner.running = false;
-    add_to(c, grad_for(c, y), dy);
+    seed(c, y, dy);
     walk(c);
+    if (x.id && !inner.value[0].written)
+        fill(c, dx, 0);
     c->tape = inner.outer;
     cpv_compute_rewind(c, mark);
     release(&inner);
 }
 
-static void op_back(cpv_compute *c, struct cpv_op *op)
+/* The backend's part. */
+static void run_back(cpv_compute *c, struct cpv_op *op, const struct cpv_op *grad)
 {
     const struct cpv_backend *b = c->device->backend, *like = c->device->like;
-    const struct cpv_op_info *info = cpv_op_info(op->kind);
-    struct cpv_op grad = {.kind = op->kind};
-    bool came = false;
+    struct cpv_compute_mark mark = cpv_compute_mark(c);
     void *scratch = NULL;
     size_t need;
 
-    for (int i = 0; i < CPV_OP_OPERANDS && info->operand[i].name; i++) {
-        const struct cpv_operand *o = &info->operand[i];
-        cpv_tensor t = *cpv_op_operand(op, o);
-        cpv_tensor *g = cpv_op_operand(&grad, o);
-
-        *g = o->role == CPV_ROLE_OUT ? cpv_grad(c, t) : grad_for(c, t);
-        came |= o->role == CPV_ROLE_OUT && g->data;
-    }
-    if (!came || c->err.code)
-        return;
-    if (op->kind == CPV_OP_SEGMENT) {
-        segment_back(c, &op->segment, grad.segment.out);
-        return;
-    }
     if (!like->back[op->kind]) {
         cpv_compute_refuse(c, op, "device '%s' has no backward of it", like->name);
         return;
@@ -288,23 +346,107 @@ static void op_back(cpv_compute *c, struct cpv_op *op)
         cpv_compute_refuse(c, op, "there is no way back through slots");
         return;
     }
-    need = like->scratch_back ? like->scratch_back(c, op, &grad) : 0;
+    need = like->scratch_back ? like->scratch_back(c, op, grad) : 0;
     if (need) {
-        struct cpv_compute_mark mark = cpv_compute_mark(c);
-
         scratch = cpv_compute_alloc(c, 1, (int64_t)need, CPV_I8).data;
         cpv_compute_rewind(c, mark);
     }
     if (!c->err.code && !b->blind)
-        b->back[op->kind](c, op, &grad, scratch, &c->err);
+        b->back[op->kind](c, op, grad, scratch, &c->err);
+}
+
+/*
+ * What only passes a gradient on, a sum and a residual, may give the memory away: to the
+ * first operand that is the whole of a value to which nothing has come yet.
+ */
+static struct value *heir(const struct cpv_tape *t, struct cpv_op *op, int operand)
+{
+    const struct cpv_op_info *info = cpv_op_info(op->kind);
+    const struct value *out = value_of(t, cpv_op_operand(op, &info->operand[0])->id);
+    cpv_tensor x = *cpv_op_operand(op, &info->operand[operand]);
+    struct value *v = value_of(t, x.id);
+    bool passes = op->kind == CPV_OP_ADD ||
+                  (op->kind == CPV_OP_LINEAR &&
+                   cpv_op_operand(op, &info->operand[operand]) == &op->linear.residual);
+
+    if (!passes || !x.data || !v || v->grad.data || !is_whole(v, x) || !out ||
+        out->base.dtype != v->base.dtype ||
+        x.id == cpv_op_operand(op, &info->operand[0])->id)
+        return NULL;
+    for (int i = 0; i < CPV_OP_OPERANDS && info->operand[i].name; i++)
+        if (i != operand && cpv_op_operand(op, &info->operand[i])->id == x.id)
+            return NULL;
+    return v;
+}
+
+/* May operand i be written? Not if another is part of the same value. */
+static bool may_write(const struct cpv_compute *c, struct cpv_op *op, int operand)
+{
+    const struct cpv_op_info *info = cpv_op_info(op->kind);
+    int32_t id = cpv_op_operand(op, &info->operand[operand])->id;
+
+    if (op->kind != CPV_OP_SEGMENT && !(c->device->like->fresh >> op->kind & 1u))
+        return false;
+    for (int i = 0; i < CPV_OP_OPERANDS && info->operand[i].name; i++)
+        if (i != operand && cpv_op_operand(op, &info->operand[i])->id == id)
+            return false;
+    return true;
+}
+
+static void op_back(cpv_compute *c, struct cpv_op *op)
+{
+    const struct cpv_op_info *info = cpv_op_info(op->kind);
+    struct cpv_op grad = {.kind = op->kind};
+    struct value *heir_of = NULL, *v;
+    bool came = false;
+
+    for (int i = 0; i < CPV_OP_OPERANDS && info->operand[i].name; i++) {
+        const struct cpv_operand *o = &info->operand[i];
+
+        if (o->role != CPV_ROLE_OUT)
+            continue;
+        *cpv_op_operand(&grad, o) = cpv_grad(c, *cpv_op_operand(op, o));
+        came |= cpv_op_operand(&grad, o)->data != NULL;
+    }
+    if (!came || c->err.code)
+        return;
+    for (int i = 0; i < CPV_OP_OPERANDS && info->operand[i].name; i++) {
+        const struct cpv_operand *o = &info->operand[i];
+        cpv_tensor t = *cpv_op_operand(op, o);
+        bool fresh = false;
+
+        if (o->role == CPV_ROLE_OUT)
+            continue;
+        if (!heir_of && (heir_of = heir(c->tape, op, i)))
+            continue;
+        *cpv_op_operand(&grad, o) = grad_for(c, t, may_write(c, op, i) ? &fresh : NULL);
+        grad.fresh |= (unsigned)fresh << i;
+    }
+    if (c->err.code)
+        return;
+    if (op->kind == CPV_OP_SEGMENT)
+        segment_back(c, &op->segment, grad.segment.x, cpv_op_fresh(&grad, 1),
+                     grad.segment.out);
+    else
+        run_back(c, op, &grad);
+    for (int i = 0; i < CPV_OP_OPERANDS && info->operand[i].name; i++) {
+        if (info->operand[i].role != CPV_ROLE_OUT)
+            continue;
+        v = value_of(c->tape, cpv_op_operand(op, &info->operand[i])->id);
+        if (i == 0 && v && heir_of) {
+            heir_of->grad = v->grad;
+            heir_of->written = true;
+            v->grad = (cpv_tensor){0};
+        } else {
+            spare(c, v);
+        }
+    }
 }
 
 static void walk(cpv_compute *c)
 {
-    for (size_t i = c->tape->ops; i-- > 0 && !c->err.code;) {
-        /* Gradients of inputs stay; the operation's own scratch does not. */
+    for (size_t i = c->tape->ops; i-- > 0 && !c->err.code;)
         op_back(c, &c->tape->op[i]);
-    }
 }
 
 void cpv_backward(cpv_compute *c, cpv_tensor y, cpv_tensor dy)
@@ -321,7 +463,7 @@ void cpv_backward(cpv_compute *c, cpv_tensor y, cpv_tensor dy)
         return;
     }
     cpv_tape_stop(c);
-    add_to(c, grad_for(c, y), dy);
+    seed(c, y, dy);
     walk(c);
 }
 

@@ -20,77 +20,189 @@ cpv_tensor cpv_clip_image(cpv_compute *c, const cpv_clip *m, cpv_tensor pixels)
 
 /* ---- the text tower ---- */
 
-/* What all layers of a run share; it lies in the context's host arena, because a segment
- * is run again on the way back. */
+/*
+ * What all layers of a run share; it lies in the context's host arena, because a segment
+ * is run again on the way back. With padding, `take` are the rows of real tokens among
+ * the padded ones, and `spread` says which of the real ones each padded row is like.
+ */
 struct run {
     const cpv_clip *m;
     struct cpv_clip_how how;
-    cpv_rows rows;
+    cpv_rows rows; /* of the tensors between the layers */
+    cpv_rows real;
+    cpv_tensor take, spread; /* no tensors: packed */
 };
 
 struct segment {
     const struct run *run;
     const struct clip_layer *layer;
+    uint32_t operation; /* the first of the layer's own */
 };
 
-/* The mean of each sequence: attention that has no preference. */
-static cpv_tensor mean(cpv_compute *c, const cpv_clip *m, cpv_tensor x, cpv_rows rows)
-{
-    struct cpv_heads heads = {.count = m->config.text.heads};
-    size_t n = (size_t)rows.count * (size_t)m->config.text.width;
-    float *zeros = cpv_calloc(n ? n : 1, sizeof *zeros);
-    cpv_tensor none = {0}, q = none;
+/* Places of dropout: numbers that never change, or a run could not go on where it was.
+ * Of a layer 0 ... CLIP_PRODUCTS - 1 are the inputs of pairs. */
+enum { AT_WEIGHTS = CLIP_PRODUCTS, AT_ATTN, AT_MLP, PLACES = 16, AT_EMBED = 0 };
 
-    if (!zeros)
-        cpv_compute_fail(c, CPV_E_MEMORY, "out of memory");
-    else
-        q = cpv_put(c, rows.count, m->config.text.width, zeros);
-    cpv_free(zeros);
-    return cpv_cross_attention(c, q, cpv_rows_equal(c, 1, rows.count), x, x, rows, none,
-                               heads);
+static cpv_tensor drop(cpv_compute *c, const struct run *r, cpv_tensor x, float p,
+                       uint32_t operation)
+{
+    return p > 0 ? cpv_dropout(c, x, r->rows, p, &r->how.dice, operation) : x;
+}
+
+static cpv_tensor product(cpv_compute *c, const struct segment *s, int which,
+                          cpv_tensor x, cpv_unary_kind act)
+{
+    const struct clip_product *p = &s->layer->product[which];
+    float lora = p->pair ? s->run->how.lora : 0;
+    cpv_tensor y;
+
+    if (!(lora > 0))
+        return cpv_linear(c, x, p->w, act);
+    y = drop(c, s->run, x, lora, s->operation + (uint32_t)which);
+    y = cpv_linear_pair(c, x, y, p->w);
+    return act == CPV_IDENTITY ? y : cpv_unary(c, y, act);
+}
+
+/* residual + dropout(product(x)) */
+static cpv_tensor product_add(cpv_compute *c, const struct segment *s, int which,
+                              cpv_tensor x, uint32_t place, cpv_tensor residual)
+{
+    const struct cpv_clip_how *how = &s->run->how;
+
+    if (!(how->hidden > 0) && !(how->lora > 0))
+        return cpv_linear_add(c, x, s->layer->product[which].w, residual);
+    x = product(c, s, which, x, CPV_IDENTITY);
+    return cpv_add(c, drop(c, s->run, x, how->hidden, s->operation + place), residual);
+}
+
+/* Padding is never looked at, and what it would see does not matter. */
+static cpv_tensor look(cpv_compute *c, const struct segment *s, cpv_tensor q,
+                       cpv_tensor k, cpv_tensor v)
+{
+    const struct run *r = s->run;
+    struct cpv_heads heads = {.count = r->m->config.text.heads};
+    bool padded = cpv_is(r->take), drops = r->how.attention > 0;
+    cpv_tensor none = {0}, x;
+
+    if (padded) {
+        k = cpv_gather(c, k, r->take);
+        v = cpv_gather(c, v, r->take);
+    }
+    if (padded && !drops)
+        return cpv_cross_attention(c, q, r->rows, k, v, r->real, none, heads);
+    if (!drops)
+        return cpv_self_attention(c, q, k, v, r->real, heads);
+    if (padded)
+        q = cpv_gather(c, q, r->take);
+    x = cpv_self_attention_dropout(c, q, k, v, r->real, heads, r->how.attention,
+                                   &r->how.dice, s->operation + AT_WEIGHTS);
+    return padded ? cpv_gather(c, x, r->spread) : x;
 }
 
 static cpv_tensor attention(cpv_compute *c, const struct segment *s, cpv_tensor x)
 {
-    const struct clip_layer *l = s->layer;
-    struct cpv_heads heads = {.count = s->run->m->config.text.heads};
     cpv_tensor q, k, v;
 
-    if (l->qkv) {
-        cpv_tensor all = cpv_linear(c, x, l->qkv, CPV_IDENTITY);
+    if (s->layer->qkv) {
+        cpv_tensor all = cpv_linear(c, x, s->layer->qkv, CPV_IDENTITY);
         int64_t width = all.cols / 3;
 
         q = cpv_columns(all, 0, width);
         k = cpv_columns(all, width, width);
         v = cpv_columns(all, 2 * width, width);
     } else {
-        q = cpv_linear(c, x, l->product[CLIP_Q].w, CPV_IDENTITY);
-        k = cpv_linear(c, x, l->product[CLIP_K].w, CPV_IDENTITY);
-        v = cpv_linear(c, x, l->product[CLIP_V].w, CPV_IDENTITY);
+        q = product(c, s, CLIP_Q, x, CPV_IDENTITY);
+        k = product(c, s, CLIP_K, x, CPV_IDENTITY);
+        v = product(c, s, CLIP_V, x, CPV_IDENTITY);
     }
-    return cpv_self_attention(c, q, k, v, s->run->rows, heads);
+    return look(c, s, q, k, v);
 }
 
 static cpv_tensor text_layer(cpv_compute *c, void *arg, cpv_tensor x)
 {
     const struct segment *s = arg;
-    const struct clip_layer *l = s->layer;
     cpv_tensor y = attention(c, s, x);
 
-    y = cpv_linear_add(c, y, l->product[CLIP_OUT].w, x);
-    x = cpv_layer_norm(c, y, l->attn_norm);
-    y = cpv_linear(c, x, l->product[CLIP_FC1].w, s->run->m->config.text.act);
-    y = cpv_linear_add(c, y, l->product[CLIP_FC2].w, x);
-    return cpv_layer_norm(c, y, l->norm);
+    y = product_add(c, s, CLIP_OUT, y, AT_ATTN, x);
+    x = cpv_layer_norm(c, y, s->layer->attn_norm);
+    y = product(c, s, CLIP_FC1, x, s->run->m->config.text.act);
+    y = product_add(c, s, CLIP_FC2, y, AT_MLP, x);
+    return cpv_layer_norm(c, y, s->layer->norm);
 }
 
-static cpv_tensor embed(cpv_compute *c, const struct run *r, cpv_tensor ids)
+/* Host copies of a padded batch; ids and positions as transformers have them. */
+struct padded {
+    int32_t *packed, *ids, *at, *take, *spread;
+};
+
+static void fill_padded(const struct run *r, const struct padded *p)
+{
+    int32_t pad_to = r->how.pad_to;
+
+    for (int32_t i = 0; i < r->real.count; i++) {
+        int32_t first = r->real.offset[i], n = r->real.offset[i + 1] - first;
+
+        for (int32_t j = 0; j < pad_to; j++) {
+            int32_t row = i * pad_to + j, real = first + (j < n ? j : 0);
+
+            p->ids[row] = j < n ? p->packed[real] : CPV_XLMR_PAD;
+            p->at[row] = j < n ? j : -1; /* the position of <pad> */
+            p->spread[row] = real;
+            if (j < n)
+                p->take[real] = row;
+        }
+    }
+}
+
+/* What the reference's batches look like; *ids and *at become those of all rows. */
+static void pad(cpv_compute *c, struct run *r, cpv_tensor *ids, cpv_tensor *at)
+{
+    int64_t real = r->real.total, all = (int64_t)r->real.count * r->how.pad_to;
+    size_t room = real > 0 && all > 0 ? (size_t)(2 * real + 3 * all) : 1;
+    int32_t *mem = cpv_calloc(room, sizeof *mem);
+    struct padded p = {mem, mem + 2 * real, mem + 2 * real + all, mem + real,
+                       mem + 2 * real + 2 * all};
+
+    if (!mem)
+        cpv_compute_fail(c, CPV_E_MEMORY, "out of memory");
+    else if (r->real.longest > r->how.pad_to || all > INT32_MAX)
+        cpv_compute_fail(c, CPV_E_BUG, "a text of %d tokens padded to %d",
+                         r->real.longest, r->how.pad_to);
+    else if (cpv_get_i32(c, *ids, p.packed)) {
+        fill_padded(r, &p);
+        r->rows = cpv_rows_equal(c, r->how.pad_to, r->real.count);
+        *ids = cpv_put_i32(c, all, 1, p.ids);
+        *at = cpv_put_i32(c, all, 1, p.at);
+        r->take = cpv_put_i32(c, real, 1, p.take);
+        r->spread = cpv_put_i32(c, all, 1, p.spread);
+    }
+    cpv_free(mem);
+}
+
+static cpv_tensor embed(cpv_compute *c, struct run *r, cpv_tensor ids)
 {
     const struct clip_text *t = &r->m->text;
-    cpv_tensor x = cpv_embed(c, ids, t->words, 1, t->positions, cpv_positions(c, r->rows),
-                             CPV_XLMR_PAD + 1);
+    cpv_tensor none = {0}, at = none, x;
 
-    return cpv_layer_norm(c, x, t->embed_norm);
+    if (r->how.pad_to)
+        pad(c, r, &ids, &at);
+    else
+        at = cpv_positions(c, r->rows);
+    x = cpv_embed(c, ids, t->words, 1, t->positions, at, CPV_XLMR_PAD + 1);
+    if (t->type) {
+        struct cpv_compute_mark mark = cpv_compute_mark(c);
+        int32_t *zeros = cpv_compute_host(c, (size_t)ids.rows * sizeof *zeros);
+
+        if (!zeros)
+            return none;
+        memset(zeros, 0, (size_t)ids.rows * sizeof *zeros);
+        x = cpv_add(
+            c, x,
+            cpv_embed(c, cpv_put_i32(c, ids.rows, 1, zeros), t->type, 1, NULL, none, 0));
+        x = cpv_compute_keep(c, mark, x);
+    }
+    x = cpv_layer_norm(c, x, t->embed_norm);
+    return drop(c, r, x, r->how.hidden, AT_EMBED);
 }
 
 static cpv_tensor project(cpv_compute *c, const struct clip_text *t, cpv_tensor x)
@@ -111,19 +223,21 @@ cpv_tensor cpv_clip_text(cpv_compute *c, const cpv_clip *m, cpv_tensor ids, cpv_
 
     if (!r || !s)
         return (cpv_tensor){0};
-    *r = (struct run){.m = m, .rows = rows};
+    *r = (struct run){.m = m, .rows = rows, .real = rows};
     if (how)
         r->how = *how;
     x = embed(c, r, ids);
     for (int i = 0; i < layers; i++) {
         struct cpv_compute_mark mark = cpv_compute_mark(c);
 
-        s[i] = (struct segment){r, &m->text.layer[i]};
+        s[i] = (struct segment){r, &m->text.layer[i], (uint32_t)(PLACES * (i + 1))};
         x = r->how.checkpointing ? cpv_segment(c, text_layer, &s[i], x)
                                  : text_layer(c, &s[i], x);
         x = cpv_compute_keep(c, mark, x);
     }
-    return project(c, &m->text, mean(c, m, x, rows));
+    if (cpv_is(r->take))
+        x = cpv_gather(c, x, r->take);
+    return project(c, &m->text, cpv_mean(c, x, rows));
 }
 
 /* ---- the factor of similarities ---- */
@@ -133,22 +247,29 @@ const cpv_weight *cpv_clip_logit_scale(const cpv_clip *m)
     return m->logit_scale;
 }
 
-int cpv_clip_scale(const cpv_clip *m, float *scale, struct cpv_err *err)
+int clip_log_scale(const cpv_clip *m, float *scale, struct cpv_err *err)
 {
     struct cpv_compute_params params = {.arena = 1 << 16};
-    float log_scale = m->scale;
     cpv_compute *c = NULL;
-    int rc = CPV_OK;
+    int rc;
 
-    if (m->train.logit_scale) {
-        rc = cpv_compute_open(&c, m->device, &params, err);
-        if (!rc) {
-            cpv_get(c, cpv_weight_param(m->logit_scale, CPV_PARAM_MATRIX), &log_scale);
-            rc = cpv_compute_sync(c, err);
-        }
-        cpv_compute_close(&c);
+    *scale = m->scale;
+    if (!m->train.logit_scale)
+        return CPV_OK;
+    rc = cpv_compute_open(&c, m->device, &params, err);
+    if (!rc) {
+        cpv_get(c, cpv_weight_param(m->logit_scale, CPV_PARAM_MATRIX), scale);
+        rc = cpv_compute_sync(c, err);
     }
-    *scale = expf(log_scale);
+    cpv_compute_close(&c);
+    return rc;
+}
+
+int cpv_clip_scale(const cpv_clip *m, float *scale, struct cpv_err *err)
+{
+    int rc = clip_log_scale(m, scale, err);
+
+    *scale = expf(*scale);
     return rc;
 }
 
@@ -276,6 +397,11 @@ int cpv_clip_trained(const cpv_clip *m, const struct cpv_clip_param **list)
 {
     *list = m->trained;
     return m->n_trained;
+}
+
+const struct cpv_clip_lora *cpv_clip_pairs(const cpv_clip *m)
+{
+    return &m->train.lora;
 }
 
 /* A "<pad>" in the text is masked by the reference, and the tokens behind it move up. */

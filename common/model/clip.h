@@ -173,6 +173,8 @@ struct cpv_clip_param {
 };
 /* In a fixed order. The list is the model's. Returns how many. */
 int cpv_clip_trained(const cpv_clip *m, const struct cpv_clip_param **list);
+/* The pairs that are trained: as asked for, or the adapter's; rank 0: none. */
+const struct cpv_clip_lora *cpv_clip_pairs(const cpv_clip *m);
 
 /*
  * FOLDER/adapter_config.json and adapter_model.safetensors, as PEFT writes them; and,

@@ -6,9 +6,11 @@
 
 #include "common/base/arena.h"
 #include "common/model/arch.h"
+#include "common/model/bind.h"
 #include "common/model/clip.h"
 #include "common/model/layers.h"
 #include "common/model/params.h"
+#include "common/model/peft.h"
 #include "common/model/vit.h"
 #include "common/text/xlmr_text.h"
 
@@ -48,6 +50,8 @@ struct cpv_clip {
     /* As it was opened; strings and `train` are in mem. */
     struct cpv_clip_params params;
     struct cpv_clip_train train; /* all zeros: to embed */
+    bool adapter_projects;       /* the projection is the adapter's, */
+    bool adapter_scale;          /* and so is logit_scale */
     const char *path;            /* of the model */
     const char *tokenizer_path;
     cpv_arena *mem;
@@ -68,6 +72,14 @@ struct cpv_clip {
 CPV_MUST_CHECK int clip_configure(cpv_clip *m, struct cpv_err *err);
 /* Weights of the towers that are wanted. */
 CPV_MUST_CHECK int clip_load(cpv_clip *m, struct cpv_err *err);
+
+void clip_load_image(const struct cpv_bind *b, cpv_clip *m);
+
+struct cpv_peft_shape clip_shape(const struct cpv_clip_config *k);
+/* The pair's share of row `at` of a matrix of `in` columns is added. */
+void clip_add_pair(float *row, const struct cpv_lora *p, int64_t at, int64_t in);
+/* logit_scale as it is now. */
+CPV_MUST_CHECK int clip_log_scale(const cpv_clip *m, float *scale, struct cpv_err *err);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights of both towers. */
+/* Weights: of the text tower, with its pairs, and what is about both. */
 #include <math.h>
 #include <string.h>
 
@@ -8,11 +8,15 @@
 #include "common/model/bind.h"
 #include "common/model/clip_impl.h"
 #include "common/model/files.h"
+#include "common/model/peft.h"
 
 enum { CLIP_STREAM_LORA = 0x6C6F7261 /* "lora" */ };
 
 struct clip_loader {
     cpv_clip *m;
+    cpv_peft_file *adapter;    /* NULL: none */
+    struct cpv_clip_lora lora; /* its pairs, or those that are to be trained */
+    bool merges;               /* pairs are added to their matrices */
 };
 
 /* ---- names, and the list of what is trained ---- */
@@ -58,6 +62,7 @@ static void list(struct clip_loader *l, const char *name, const char *suffix,
 /* Rows of one tensor or of several, one after another; to each its pair may be added. */
 struct part {
     const struct cpv_ckpt_tensor *t, *bias;
+    bool foreign;        /* t is not of the model's own file */
     struct cpv_lora add; /* rank 0: nothing */
 };
 
@@ -67,7 +72,7 @@ struct parts {
     int64_t out, in; /* of each */
 };
 
-static void add_pair(float *row, const struct cpv_lora *p, int64_t at, int64_t in)
+void clip_add_pair(float *row, const struct cpv_lora *p, int64_t at, int64_t in)
 {
     const float *b = p->b + at * p->rank;
 
@@ -90,7 +95,7 @@ static int part_rows(void *arg, int64_t first, int64_t n, float *to, struct cpv_
 
         rc = cpv_checkpoint_rows_f32(p->t, (uint64_t)(i % s->out), 1, to, err);
         if (!rc && p->add.rank)
-            add_pair(to, &p->add, i % s->out, s->in);
+            clip_add_pair(to, &p->add, i % s->out, s->in);
     }
     return rc;
 }
@@ -108,43 +113,76 @@ static int part_bias(void *arg, int64_t first, int64_t n, float *to, struct cpv_
     return rc;
 }
 
-/* What a new pair begins with: A uniform in +-1/sqrt(in), B zeros. The numbers depend on
- * the seed and the place alone. */
-static bool begin_pair(struct clip_loader *l, uint64_t layer, int product, int64_t out,
-                       int64_t in, struct cpv_lora *pair)
+/* Room for a pair's matrices. */
+static bool pair_room(struct cpv_lora *pair, int rank, int64_t out, int64_t in)
 {
-    const struct cpv_clip_train *t = &l->m->train;
-    size_t n = (size_t)t->lora.rank * (size_t)in;
-    float *a = cpv_alloc(n * sizeof *a);
-    float *b = cpv_calloc((size_t)t->lora.rank * (size_t)out, sizeof *b);
-    double most = 1 / sqrt((double)in);
-    struct cpv_rng r;
-
-    pair->a = a;
-    pair->b = b;
-    if (!a || !b)
-        return false;
-    cpv_rng_init(&r, t->seed, CLIP_STREAM_LORA,
-                 layer * CLIP_PRODUCTS + (unsigned)product);
-    for (size_t i = 0; i < n; i++)
-        a[i] = (float)((2 * cpv_rng_unit(&r) - 1) * most);
-    pair->rank = t->lora.rank;
-    pair->scale = (float)(t->lora.alpha / t->lora.rank);
-    return true;
-}
-
-static bool wants_pair(const cpv_clip *m, uint64_t layer, int product)
-{
-    const struct cpv_clip_lora *p = &m->train.lora;
-
-    return p->rank > 0 && (p->targets >> product & 1) && layer < 64 &&
-           (p->layers >> layer & 1);
+    pair->rank = rank;
+    pair->a = cpv_calloc((size_t)rank * (size_t)in, sizeof *pair->a);
+    pair->b = cpv_calloc((size_t)rank * (size_t)out, sizeof *pair->b);
+    return pair->a && pair->b;
 }
 
 static void release(struct cpv_lora *pair)
 {
     cpv_free((float *)(uintptr_t)pair->a);
     cpv_free((float *)(uintptr_t)pair->b);
+}
+
+/* What a new pair begins with: A uniform in +-1/sqrt(in), B zeros. The numbers depend on
+ * the seed and the place alone. */
+static void begin_pair(const struct clip_loader *l, uint64_t layer, int product,
+                       int64_t in, const struct cpv_lora *pair)
+{
+    float *a = (float *)(uintptr_t)pair->a;
+    double most = 1 / sqrt((double)in);
+    struct cpv_rng r;
+
+    cpv_rng_init(&r, l->m->train.seed, CLIP_STREAM_LORA,
+                 layer * CLIP_PRODUCTS + (unsigned)product);
+    for (int64_t i = 0; i < pair->rank * in; i++)
+        a[i] = (float)((2 * cpv_rng_unit(&r) - 1) * most);
+}
+
+/* The adapter's. */
+static void read_pair(struct clip_loader *l, uint64_t layer, int product,
+                      const struct cpv_lora *pair)
+{
+    struct cpv_err err = {0};
+    float *to[2] = {(float *)(uintptr_t)pair->a, (float *)(uintptr_t)pair->b};
+
+    for (int b = 0; b < 2; b++) {
+        const struct cpv_ckpt_tensor *t =
+            cpv_peft_pair(l->adapter, 1U << product, (int)layer, b);
+
+        if (t && cpv_checkpoint_rows_f32(t, 0, t->dim[0], to[b], &err))
+            cpv_params_fail(l->m->weights, err.code, "%s", err.text);
+    }
+}
+
+static bool wants_pair(const struct clip_loader *l, uint64_t layer, int product)
+{
+    const struct cpv_clip_lora *p = &l->lora;
+
+    return p->rank > 0 && product >= 0 && (p->targets >> product & 1) && layer < 64 &&
+           (p->layers >> layer & 1);
+}
+
+/* The pair of a product, if it has one. False: no memory. */
+static bool pair_of(struct clip_loader *l, uint64_t layer, int product, int64_t out,
+                    int64_t in, struct cpv_lora *pair)
+{
+    if (!wants_pair(l, layer, product))
+        return true;
+    if (!pair_room(pair, l->lora.rank, out, in)) {
+        cpv_params_fail(l->m->weights, CPV_E_MEMORY, "out of memory");
+        return false;
+    }
+    pair->scale = (float)(l->lora.alpha / l->lora.rank);
+    if (l->adapter)
+        read_pair(l, layer, product, pair);
+    else
+        begin_pair(l, layer, product, in, pair);
+    return true;
 }
 
 /* The tensors of a product, and the pair of it that is to be added. */
@@ -154,18 +192,25 @@ static bool take(struct clip_loader *l, uint64_t layer, uint8_t id, int product,
     struct cpv_bind b = {l->m->weights, &l->m->arch};
     struct part *p = &s->part[s->n++];
 
-    (void)product;
     p->t = cpv_bind_tensor(&b, layer, id);
     if (!p->t || !one(l, layer, id, want))
         return false;
     s->out = (int64_t)want->dim[0];
     s->in = (int64_t)want->dim[1];
-    if (want->entry->kind == CPV_ARCH_LINEAR)
+    if (want->entry->kind == CPV_ARCH_LINEAR) {
         p->bias = cpv_params_tensor(l->m->weights, want->dim[0], "%s.bias", want->name);
-    return p->bias || want->entry->kind != CPV_ARCH_LINEAR;
+        if (!p->bias)
+            return false;
+    }
+    return !l->merges || pair_of(l, layer, product, s->out, s->in, &p->add);
 }
 
-/* n entries of one shape as one product; `product` is the first one's number. */
+static void drop(struct parts *s)
+{
+    for (int i = 0; i < s->n; i++)
+        release(&s->part[i].add);
+}
+
 static const cpv_weight *make(struct clip_loader *l, struct parts *s, unsigned train,
                               const struct cpv_lora *pair)
 {
@@ -180,7 +225,8 @@ static const cpv_weight *make(struct clip_loader *l, struct parts *s, unsigned t
     int n = 0;
 
     for (int i = 0; i < s->n; i++) {
-        from[n++] = s->part[i].t;
+        if (!s->part[i].foreign)
+            from[n++] = s->part[i].t;
         if (s->part[i].bias)
             from[n++] = s->part[i].bias;
     }
@@ -209,22 +255,21 @@ static void list_product(struct clip_loader *l, const struct cpv_arch_want *want
 static struct clip_product product(struct clip_loader *l, uint64_t layer, uint8_t id,
                                    int number)
 {
-    struct clip_product p = {NULL, wants_pair(l->m, layer, number)};
+    struct clip_product p = {NULL, !l->merges && wants_pair(l, layer, number)};
     unsigned train = l->m->train.text ? CPV_TRAIN_MATRIX | CPV_TRAIN_BIAS : 0;
     struct cpv_lora pair = {0};
     struct cpv_arch_want want;
     struct parts s = {.n = 0};
 
-    if (!take(l, layer, id, number, &want, &s))
-        return p;
     if (p.pair)
         train |= CPV_TRAIN_LORA;
-    if (p.pair && !begin_pair(l, layer, number, s.out, s.in, &pair))
-        cpv_params_fail(l->m->weights, CPV_E_MEMORY, "out of memory");
-    else
+    if (take(l, layer, id, number, &want, &s) &&
+        (l->merges || pair_of(l, layer, number, s.out, s.in, &pair))) {
         p.w = make(l, &s, train, &pair);
-    list_product(l, &want, p.w, train, pair.rank);
+        list_product(l, &want, p.w, train, pair.rank);
+    }
     release(&pair);
+    drop(&s);
     return p;
 }
 
@@ -233,13 +278,17 @@ static const cpv_weight *fused(struct clip_loader *l, uint64_t layer)
 {
     static const uint8_t ID[] = {CPV_CLIP_T_Q, CPV_CLIP_T_K, CPV_CLIP_T_V};
     struct cpv_lora none = {0};
+    const cpv_weight *w = NULL;
     struct cpv_arch_want want;
     struct parts s = {.n = 0};
+    bool all = true;
 
-    for (int i = 0; i < 3; i++)
-        if (!take(l, layer, ID[i], i, &want, &s))
-            return NULL;
-    return make(l, &s, 0, &none);
+    for (int i = 0; i < 3 && all; i++)
+        all = take(l, layer, ID[i], i, &want, &s);
+    if (all)
+        w = make(l, &s, 0, &none);
+    drop(&s);
+    return w;
 }
 
 /* ---- other weights of the text tower ---- */
@@ -297,6 +346,17 @@ static int table_rows(void *arg, int64_t first, int64_t n, float *to, struct cpv
     return rc;
 }
 
+/* f32 that lie in the mapped file as an array does. */
+static const float *plain(const struct cpv_ckpt_tensor *t)
+{
+    bool fits = t->dtype == CPV_CKPT_F32 && t->contiguous &&
+                (uintptr_t)t->data % _Alignof(float) == 0;
+
+    return fits ? (const float *)(const void *)t->data : NULL;
+}
+
+/* The file stays open as long as the model, so that a table can be read where it lies: of
+ * XLM-R's words a batch needs a few rows of 768 MB. */
 static const cpv_weight *table(struct clip_loader *l, uint8_t id, uint8_t add)
 {
     struct cpv_bind b = {l->m->weights, &l->m->arch};
@@ -313,15 +373,20 @@ static const cpv_weight *table(struct clip_loader *l, uint8_t id, uint8_t add)
     w.name = s.t->name;
     w.out = (int64_t)s.t->dim[0];
     w.in = (int64_t)s.t->dim[1];
+    w.matrix.plain = add ? NULL : plain(s.t);
+    w.borrow = true;
     made = cpv_params_make(l->m->weights, &w, from, add ? 2 : 1);
     if (w.train)
         list(l, want.name, ".weight", made, CPV_PARAM_MATRIX, w.out, w.in);
     return made;
 }
 
-static const cpv_weight *projection(struct clip_loader *l, uint8_t id)
+/* Number i of the projection: the adapter's, if it has it. */
+static const cpv_weight *projection(struct clip_loader *l, uint8_t id, int i)
 {
     unsigned train = l->m->train.text || l->m->train.projection ? CPV_TRAIN_MATRIX : 0;
+    const struct cpv_ckpt_tensor *own =
+        l->adapter ? cpv_peft_projection(l->adapter, i) : NULL;
     struct cpv_lora none = {0};
     struct cpv_arch_want want;
     struct parts s = {.n = 0};
@@ -329,6 +394,10 @@ static const cpv_weight *projection(struct clip_loader *l, uint8_t id)
 
     if (!take(l, 0, id, -1, &want, &s))
         return NULL;
+    if (own) {
+        s.part[0].t = own;
+        s.part[0].foreign = true;
+    }
     w = make(l, &s, train, &none);
     list_product(l, &want, w, train, 0);
     return w;
@@ -343,7 +412,7 @@ static void load_layer(struct clip_loader *l, uint64_t i)
     bool apart = l->m->train.text;
 
     for (int k = CLIP_Q; k <= CLIP_V; k++)
-        apart |= wants_pair(l->m, i, k);
+        apart |= !l->merges && wants_pair(l, i, k);
     if (!apart)
         to->qkv = fused(l, i);
     for (int k = apart ? CLIP_Q : CLIP_OUT; k < CLIP_PRODUCTS; k++) {
@@ -366,131 +435,32 @@ static void load_text(struct clip_loader *l)
     t->embed_norm = norm(l, 0, CPV_CLIP_T_EMBED_NORM);
     for (int i = 0; i < m->config.text.layers; i++)
         load_layer(l, (uint64_t)i);
-    t->proj[0] = projection(l, CPV_CLIP_T_PROJ1);
+    t->proj[0] = projection(l, CPV_CLIP_T_PROJ1, 0);
     if (m->config.text.hidden)
-        t->proj[1] = projection(l, CPV_CLIP_T_PROJ2);
-}
-
-/* ---- the image tower ---- */
-
-/* n rows from `first` on of the matrix that makes queries, keys and values. */
-struct slice {
-    const struct cpv_ckpt_tensor *matrix, *bias;
-    int64_t first, n;
-};
-
-static int slice_rows(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *err)
-{
-    const struct slice *s = arg;
-
-    return cpv_checkpoint_rows_f32(s->matrix, (uint64_t)(s->first + first), (uint64_t)n,
-                                   to, err);
-}
-
-static int slice_bias(void *arg, int64_t first, int64_t n, float *to, struct cpv_err *err)
-{
-    const struct slice *s = arg;
-
-    (void)first;
-    (void)n;
-    return cpv_checkpoint_rows_f32(s->bias, (uint64_t)s->first, (uint64_t)s->n, to, err);
-}
-
-static const cpv_weight *attn_rows(const struct cpv_bind *b, uint64_t layer,
-                                   int64_t first, int64_t n, bool last)
-{
-    struct slice s = {cpv_bind_tensor(b, layer, CPV_CLIP_V_ATTN),
-                      cpv_bind_tensor(b, layer, CPV_CLIP_V_ATTN_BIAS), first, n};
-    const struct cpv_ckpt_tensor *from[] = {s.matrix, s.bias};
-    struct cpv_weight_params w = {.out = n,
-                                  .use = CPV_USE_LINEAR,
-                                  .matrix = {.rows = slice_rows, .arg = &s},
-                                  .bias = {.rows = slice_bias, .arg = &s}};
-
-    if (!s.matrix || !s.bias)
-        return NULL;
-    w.name = s.matrix->name;
-    w.in = (int64_t)s.matrix->dim[1];
-    return cpv_params_make(b->params, &w, from, last ? 2 : 0);
-}
-
-static int turned_rows(void *arg, int64_t first, int64_t n, float *to,
-                       struct cpv_err *err)
-{
-    struct cpv_ckpt_tensor t = *(const struct cpv_ckpt_tensor *)arg;
-    uint64_t dim = t.dim[0], stride = t.stride[0];
-
-    t.dim[0] = t.dim[1];
-    t.dim[1] = dim;
-    t.stride[0] = t.stride[1];
-    t.stride[1] = stride;
-    t.contiguous = false;
-    return cpv_checkpoint_rows_f32(&t, (uint64_t)first, (uint64_t)n, to, err);
-}
-
-/* visual.proj is stored [in, out]. */
-static const cpv_weight *turned(const struct cpv_bind *b, uint8_t id)
-{
-    const struct cpv_ckpt_tensor *t = cpv_bind_tensor(b, 0, id);
-    struct cpv_weight_params w = {
-        .use = CPV_USE_LINEAR,
-        .matrix = {.rows = turned_rows, .arg = (void *)(uintptr_t)t}};
-
-    if (!t)
-        return NULL;
-    w.name = t->name;
-    w.out = (int64_t)t->dim[1];
-    w.in = (int64_t)t->dim[0];
-    return cpv_params_make(b->params, &w, &t, 1);
-}
-
-static void load_block(const struct cpv_bind *b, cpv_clip *m, uint64_t i)
-{
-    const struct cpv_clip_config *k = &m->config;
-    struct cpv_vit_layer *l = &m->vision.layer[i];
-    int64_t width = k->vision.width;
-    float eps = (float)k->vision.eps;
-
-    l->attn_norm = (struct cpv_layer_norm){cpv_bind_norm(b, i, CPV_CLIP_V_NORM1), eps};
-    l->attn.heads = k->vision.heads;
-    if ((int)i < m->vision.layers - 1) {
-        l->attn.qkv = attn_rows(b, i, 0, 3 * width, true);
-        l->attn.out = cpv_bind_linear(b, i, CPV_CLIP_V_OUT);
-    } else {
-        m->vision.last.heads = k->vision.heads;
-        m->vision.last.q = attn_rows(b, i, 0, width, false);
-        m->vision.last.kv = attn_rows(b, i, width, 2 * width, true);
-        m->vision.last.out = cpv_bind_linear(b, i, CPV_CLIP_V_OUT);
-    }
-    l->mlp_norm = (struct cpv_layer_norm){cpv_bind_norm(b, i, CPV_CLIP_V_NORM2), eps};
-    l->mlp.act = m->act;
-    l->mlp.in = cpv_bind_linear(b, i, CPV_CLIP_V_FC1);
-    l->mlp.out = cpv_bind_linear(b, i, CPV_CLIP_V_FC2);
-}
-
-static void load_vision(const struct cpv_bind *b, cpv_clip *m)
-{
-    const struct cpv_clip_config *k = &m->config;
-    struct cpv_vit *v = &m->vision;
-    float eps = (float)k->vision.eps;
-
-    v->layers = k->vision.layers;
-    v->tokens = k->vision.tokens;
-    v->patches =
-        (struct cpv_patches){.channels = 3,
-                             .size = k->vision.image,
-                             .patch = k->vision.patch,
-                             .projection = cpv_bind_patches(b, 0, CPV_CLIP_V_CONV),
-                             .class_token = cpv_bind_table(b, 0, CPV_CLIP_V_CLASS),
-                             .positions = cpv_bind_table(b, 0, CPV_CLIP_V_POS)};
-    v->pre = (struct cpv_layer_norm){cpv_bind_norm(b, 0, CPV_CLIP_V_PRE_NORM), eps};
-    for (int i = 0; i < v->layers; i++)
-        load_block(b, m, (uint64_t)i);
-    v->norm = (struct cpv_layer_norm){cpv_bind_norm(b, 0, CPV_CLIP_V_POST_NORM), eps};
-    m->vision_proj = turned(b, CPV_CLIP_V_PROJ);
+        t->proj[1] = projection(l, CPV_CLIP_T_PROJ2, 1);
 }
 
 /* ---- both ---- */
+
+/* ADAPTER/capivara.json, where it was trained along. */
+static int read_adapter_scale(cpv_clip *m, struct cpv_err *err)
+{
+    const char *path = cpv_arena_printf(m->mem, "%s/capivara.json", m->params.adapter);
+    struct cpv_hf_object root;
+    cpv_hf_config *c = NULL;
+    int rc = path ? cpv_hf_config_open(&c, path, err) : cpv_fail_memory(err);
+
+    if (rc == CPV_E_ABSENT || rc == CPV_E_IO) /* a checkpoint is no folder */
+        return CPV_OK;
+    if (rc)
+        return rc;
+    root = cpv_hf_config_root(c);
+    m->adapter_scale = cpv_hf_has(&root, "logit_scale");
+    m->scale = (float)cpv_hf_real(&root, "logit_scale", (double)m->scale, -100, 100);
+    rc = cpv_hf_config_check(c, err);
+    cpv_hf_config_close(&c);
+    return rc;
+}
 
 static int load_scale(struct clip_loader *l, struct cpv_err *err)
 {
@@ -508,6 +478,10 @@ static int load_scale(struct clip_loader *l, struct cpv_err *err)
         rc = cpv_checkpoint_need(m->file, want.name, 0, NULL, &t, err);
     if (!rc)
         rc = cpv_checkpoint_rows_f32(t, 0, 1, &m->scale, err);
+    if (rc)
+        return rc;
+    if (l->adapter)
+        rc = read_adapter_scale(m, err);
     if (rc)
         return rc;
     w.name = t->name;
@@ -530,10 +504,71 @@ static int open_arrays(cpv_clip *m, struct cpv_err *err)
     return m->vision.layer && m->text.layer && m->trained ? CPV_OK : cpv_fail_memory(err);
 }
 
+/* Pairs to be trained; bits of layers that there are not do not count. */
+static int check_lora(cpv_clip *m, struct cpv_err *err)
+{
+    struct cpv_clip_lora *p = &m->train.lora;
+    int layers = m->config.text.layers;
+
+    if (layers < 64)
+        p->layers &= ((uint64_t)1 << layers) - 1;
+    p->targets &= (1U << CLIP_PRODUCTS) - 1;
+    if (!p->rank)
+        return CPV_OK;
+    if (p->rank < 0 || p->rank > CPV_PEFT_RANK_MAX)
+        return cpv_fail(err, CPV_E_USAGE, "LoRA's rank: expected 1 to %d, got %d",
+                        CPV_PEFT_RANK_MAX, p->rank);
+    if (!p->targets || !p->layers)
+        return cpv_fail(err, CPV_E_USAGE, "LoRA pairs without a %s of the %d layers",
+                        p->targets ? "layer" : "product", layers);
+    if (!(p->dropout >= 0 && p->dropout < 1))
+        return cpv_fail(err, CPV_E_USAGE, "LoRA's dropout: expected 0 to below 1, got %g",
+                        p->dropout);
+    return CPV_OK;
+}
+
+/* Pairs are those of the adapter, or else the ones to be trained. */
+static int open_adapter(struct clip_loader *l, struct cpv_err *err)
+{
+    cpv_clip *m = l->m;
+    struct cpv_peft_shape shape = clip_shape(&m->config);
+    int rc;
+
+    if (!m->params.adapter || !m->params.text) {
+        rc = check_lora(m, err);
+        l->lora = m->train.lora;
+        return rc;
+    }
+    rc = cpv_peft_open(&l->adapter, m->params.adapter, &shape, err);
+    if (rc)
+        return rc;
+    l->lora = cpv_peft_settings(l->adapter)->lora;
+    m->adapter_projects = cpv_peft_settings(l->adapter)->projection;
+    l->merges = !m->params.train || m->train.text;
+    if (!l->merges)
+        m->train.lora = l->lora;
+    return CPV_OK;
+}
+
+/* Both towers, as far as they are wanted. */
+static int load_all(struct clip_loader *l, struct cpv_err *err)
+{
+    cpv_clip *m = l->m;
+    struct cpv_bind b = {m->weights, &m->arch};
+    int rc;
+
+    cpv_arch_prefix(&m->arch, m->file);
+    if (m->params.image)
+        clip_load_image(&b, m);
+    if (m->params.text)
+        load_text(l);
+    rc = load_scale(l, err);
+    return rc ? rc : cpv_params_check(m->weights, err);
+}
+
 int clip_load(cpv_clip *m, struct cpv_err *err)
 {
     struct clip_loader l = {.m = m};
-    struct cpv_bind b;
     const char *path = NULL;
     int rc = open_arrays(m, err);
 
@@ -543,14 +578,10 @@ int clip_load(cpv_clip *m, struct cpv_err *err)
         rc = cpv_checkpoint_open(&m->file, path, err);
     if (!rc)
         rc = cpv_params_open(&m->weights, m->device, m->file, err);
-    if (rc)
-        return rc;
-    cpv_arch_prefix(&m->arch, m->file);
-    b = (struct cpv_bind){m->weights, &m->arch};
-    if (m->params.image)
-        load_vision(&b, m);
-    if (m->params.text)
-        load_text(&l);
-    rc = load_scale(&l, err);
-    return rc ? rc : cpv_params_check(m->weights, err);
+    if (!rc)
+        rc = open_adapter(&l, err);
+    if (!rc)
+        rc = load_all(&l, err);
+    cpv_peft_close(&l.adapter);
+    return rc;
 }

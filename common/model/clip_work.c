@@ -59,7 +59,8 @@ static void dry_texts(cpv_compute *c, const cpv_clip_worker *w, const cpv_clip *
 static int measure(const cpv_clip_worker *w, size_t *bytes, struct cpv_err *err)
 {
     struct cpv_clip_params params = {.image = w->m->params.image,
-                                     .text = w->m->params.text};
+                                     .text = w->m->params.text,
+                                     .train = w->m->params.train};
     struct cpv_compute_params how = {.threads = w->limits.threads};
     cpv_device *device = NULL;
     cpv_compute *c = NULL;

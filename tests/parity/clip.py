@@ -135,9 +135,9 @@ def pixels(photos, scratch, program):
         image = Image.open(name).convert("L" if i % 9 == 4 else "RGB")
         files.append(name)
         for k in range(6):
-            w, h = (int(x) for x in random.integers(1, 700, 2))
+            w, h = (int(x) for x in random.integers(4, 700, 2))
             if k == 5:
-                w = max(w, 40) if h % 2 else 1 + w % 40
+                w = max(w, 40) if h % 2 else 4 + w % 40
             path = os.path.join(scratch, f"{i}-{k}.png")
             image.resize((w, h), Image.BICUBIC).save(path, compress_level=1)
             files.append(path)
