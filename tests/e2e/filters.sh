@@ -157,14 +157,18 @@ sort two.keys >wanted
 same got wanted
 
 say "killed, and gone on with: the same bytes"
+hits=0
 for wait in 0.02 0.05 0.1 0.2; do
     capivara-shard --quiet --min-free 0 --no-dedup-content --corpus c --columns $columns \
         --name killed --seed 1 "${some[@]}" --threads 1 2>/dev/null &
     victim=$!
     sleep $wait
     kill -9 $victim 2>/dev/null || true
-    wait $victim 2>/dev/null || true
+    got=0
+    wait $victim 2>/dev/null || got=$?
+    [ $got -ne 137 ] || hits=$((hits + 1))
 done
+[ $hits -gt 0 ] || fail "no kill came in time"
 pack 0 killed --seed 1 "${some[@]}"
 for s in c/shards/one/*.tar.zst; do same "c/shards/killed/${s##*/}" "$s"; done
 # The survey was kept, and is believed: the counts are those of a fresh one.
