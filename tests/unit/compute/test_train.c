@@ -498,6 +498,149 @@ static void tokens(void **state)
     }
 }
 
+/* ---- segments ---- */
+
+/* Two layers with a pair each, dropout of its input, and a residual. */
+struct one_layer {
+    struct layers *of;
+    int i;
+};
+
+struct layers {
+    cpv_weight *w[2];
+    cpv_rows rows;
+    bool inner;
+    struct one_layer one[2];
+};
+
+static cpv_tensor one_layer(cpv_compute *c, void *arg, cpv_tensor x)
+{
+    const struct one_layer *l = arg;
+    cpv_tensor drop = cpv_dropout(c, x, l->of->rows, 0.3F, &DICE, (uint32_t)l->i);
+
+    return cpv_add(c, cpv_unary(c, cpv_linear_pair(c, x, drop, l->of->w[l->i]), CPV_GELU),
+                   x);
+}
+
+static cpv_tensor both_layers(cpv_compute *c, void *arg, cpv_tensor x)
+{
+    struct layers *l = arg;
+
+    for (int i = 0; i < 2; i++)
+        x = l->inner ? cpv_segment(c, one_layer, &l->one[i], x)
+                     : one_layer(c, &l->one[i], x);
+    return x;
+}
+
+enum { SQUARE = 13, LORA = 2 * RANK * SQUARE };
+
+/* Gradients of both pairs, then of x. */
+static void layers_back(struct slope *s, int segments, bool watch, float *got)
+{
+    cpv_compute *c = place_context(s->place, 1);
+    struct cpv_compute_mark mark = cpv_compute_mark(c);
+    struct layers l = {.inner = segments > 1, .one = {{&l, 0}, {&l, 1}}};
+    struct cpv_err err = {0};
+    cpv_tensor x, y;
+
+    for (int i = 0; i < 2; i++) {
+        struct cpv_weight_params p = {.name = "pair",
+                                      .out = SQUARE,
+                                      .in = SQUARE,
+                                      .use = CPV_USE_LINEAR,
+                                      .train = CPV_TRAIN_LORA,
+                                      .matrix = {.plain = s->in[1].f},
+                                      .lora = {RANK, 0.5F, s->in[2].f, s->in[3].f}};
+
+        assert_ok(cpv_weight_create(&l.w[i], s->place->device, &p, &err));
+    }
+    l.rows = cpv_rows_put(c, LENGTH, SEQUENCES);
+    cpv_tape_clear(c);
+    cpv_tape_start(c);
+    x = cpv_put(c, ROWS, SQUARE, s->in[0].f);
+    x = watch ? cpv_watch(c, x) : x;
+    y = segments ? cpv_segment(c, both_layers, &l, x) : both_layers(c, &l, x);
+    cpv_tape_stop(c);
+    cpv_backward(c, y, cpv_put(c, ROWS, SQUARE, s->dy.f));
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 2; k++)
+            assert_true(cpv_get(
+                c, cpv_weight_grad(l.w[i], k ? CPV_PARAM_LORA_B : CPV_PARAM_LORA_A),
+                got + i * LORA + k * RANK * SQUARE));
+    assert_int_equal(cpv_is(cpv_grad(c, x)), watch);
+    if (watch)
+        assert_true(cpv_get(c, cpv_grad(c, x), got + 2 * LORA));
+    assert_ok(cpv_compute_sync(c, &err));
+    cpv_tape_clear(c);
+    cpv_compute_rewind(c, mark);
+    for (int i = 0; i < 2; i++)
+        cpv_weight_close(&l.w[i]);
+}
+
+/* Segments in segments, with an input that wants a gradient or not: the same bits. */
+static void pairs_train_in_segments(void **state)
+{
+    static float plain[2 * LORA + ROWS * SQUARE], cut[2 * LORA + ROWS * SQUARE];
+    struct slope s;
+    char text[300];
+
+    slope_open(&s, *state);
+    slope_fill(&s, &s.in[0], ROWS, SQUARE);
+    slope_fill(&s, &s.in[1], SQUARE, SQUARE);
+    slope_fill(&s, &s.in[2], RANK, SQUARE);
+    slope_fill(&s, &s.in[3], SQUARE, RANK);
+    slope_fill(&s, &s.dy, ROWS, SQUARE);
+    layers_back(&s, 0, true, plain);
+    for (int segments = 0; segments < 3; segments++)
+        for (int watch = 0; watch < 2; watch++) {
+            size_t n = 2 * (size_t)LORA + (watch ? ROWS * SQUARE : 0);
+
+            layers_back(&s, segments, watch, cut);
+            if (!compare_bits(cut, n, plain, n, 0, text, sizeof text))
+                fail_msg("%d segments, %s: %s", segments, watch ? "watched" : "constant",
+                         text);
+        }
+    cpv_arena_close(&s.mem);
+}
+
+/* A constant has no gradient, nor the room for one. */
+static void nothing_goes_back_to_a_constant(void **state)
+{
+    cpv_compute *c = place_context(*state, 0);
+    size_t took[2] = {0, 0};
+    struct slope s;
+
+    for (int watch = 0; watch < 2; watch++) {
+        struct cpv_compute_mark mark = cpv_compute_mark(c);
+        struct cpv_err err = {0};
+        cpv_tensor x, y, dy;
+
+        slope_open(&s, *state);
+        slope_fill(&s, &s.in[0], ROWS, IN);
+        slope_fill(&s, &s.in[2], RANK, IN);
+        slope_fill(&s, &s.in[3], OUT, RANK);
+        slope_fill(&s, &s.in[4], OUT, IN);
+        slope_fill(&s, &s.dy, ROWS, OUT);
+        pair_make(&s);
+        cpv_tape_clear(c);
+        cpv_tape_start(c);
+        x = cpv_put(c, ROWS, IN, s.in[0].f);
+        y = cpv_linear(c, watch ? cpv_watch(c, x) : x, s.w[1], CPV_IDENTITY);
+        cpv_tape_stop(c);
+        dy = cpv_put(c, ROWS, OUT, s.dy.f);
+        took[watch] = cpv_compute_mark(c).used;
+        cpv_backward(c, y, dy);
+        took[watch] = cpv_compute_mark(c).used - took[watch];
+        assert_ok(cpv_compute_sync(c, &err));
+        cpv_tape_clear(c);
+        cpv_compute_rewind(c, mark);
+        cpv_weight_close(&s.w[1]);
+        cpv_arena_close(&s.mem);
+    }
+    assert_true(took[1] >= took[0] + ROWS * IN * sizeof(float));
+    assert_true(took[0] < 2 * ROWS * OUT * sizeof(float));
+}
+
 /* ---- */
 
 static int run(const char *device, int *ran, int *skipped)
@@ -519,6 +662,8 @@ static int run(const char *device, int *ran, int *skipped)
         cmocka_unit_test_prestate(attention_draws_by_sample, &p),
         cmocka_unit_test_prestate(similarities, &p),
         cmocka_unit_test_prestate(tokens, &p),
+        cmocka_unit_test_prestate(pairs_train_in_segments, &p),
+        cmocka_unit_test_prestate(nothing_goes_back_to_a_constant, &p),
     };
 
     if (rc == CPV_OK && place_has(&p, needs) && place_has_back(&p, backs)) {
