@@ -328,6 +328,28 @@ static void twenty_steps_are_those_of_pytorch(void **state)
 
 /* ---- bits ---- */
 
+/* All gradients or values, one after another. */
+static float *gather(const struct steps *s, bool gradients, size_t *n)
+{
+    float *all;
+
+    *n = 0;
+    for (int i = 0; i < s->params; i++)
+        *n += (size_t)(s->param[i].rows * s->param[i].cols);
+    all = some(*n, sizeof *all);
+    *n = 0;
+    for (int i = 0; i < s->params; i++) {
+        const struct cpv_clip_param *p = &s->param[i];
+
+        cpv_get(s->c,
+                (gradients ? cpv_weight_grad : cpv_weight_param)(p->weight, p->which),
+                all + *n);
+        *n += (size_t)(p->rows * p->cols);
+    }
+    assert_ok(cpv_compute_sync(s->c, &err));
+    return all;
+}
+
 /* All parameters after some steps, one after another. */
 static float *values_after(const char *name, const struct manner *manner, int threads,
                            float loss[STEPS], size_t *n)
@@ -338,16 +360,7 @@ static float *values_after(const char *name, const struct manner *manner, int th
 
     steps_open(&s, open_case(name, true), device, ARENA, threads);
     run_steps(&s, lr, false, CPV_COUNT(lr), manner, loss);
-    *n = 0;
-    for (int i = 0; i < s.params; i++)
-        *n += (size_t)(s.param[i].rows * s.param[i].cols);
-    all = some(*n, sizeof *all);
-    *n = 0;
-    for (int i = 0; i < s.params; i++) {
-        cpv_get(s.c, cpv_weight_param(s.param[i].weight, s.param[i].which), all + *n);
-        *n += (size_t)(s.param[i].rows * s.param[i].cols);
-    }
-    assert_ok(cpv_compute_sync(s.c, &err));
+    all = gather(&s, false, n);
     steps_close(&s);
     cpv_clip_close(&s.m);
     return all;
@@ -385,32 +398,95 @@ static void threads_and_checkpointing_change_no_bit(void **state)
     }
 }
 
-/* With dropout, too: what is dropped hangs on places, not on how the batch is cut. */
+/* ---- dropout ---- */
+
+static const struct cpv_clip_how dropping = {
+    .hidden = 0.1F, .attention = 0.1F, .lora = 0.2F, .dice = {.seed = 9, .step = 4}};
+
+/* What is dropped hangs on places, not on how the batch is cut. */
 static void dropout_is_the_same_however_a_batch_is_cut(void **state)
 {
-    struct cpv_clip_how how = {
-        .hidden = 0.1F, .attention = 0.1F, .lora = 0.2F, .dice = {.seed = 9, .step = 4}};
-    struct manner whole = {.how = how}, parts = {.micro = 3, .how = how},
-                  again = {.how = how}, padded = {.how = how}, none = {0};
-    float loss[5];
+    struct manner whole = {.how = dropping}, none = {0},
+                  others[] = {{.micro = 3, .how = dropping},
+                              {.how = dropping},
+                              {.micro = 5, .how = dropping}};
     int row[BATCH];
     struct steps s;
 
     (void)state;
-    again.how.checkpointing = true;
-    padded.how.pad_to = 77;
+    others[1].how.checkpointing = others[2].how.checkpointing = true;
+    others[2].how.pad_to = 77;
     first_rows(row);
     for (size_t i = 0; i < CPV_COUNT(cases); i++) {
+        float loss, *first, *second;
+        size_t n;
+
         steps_open(&s, open_case(cases[i], true), device, ARENA, 1);
-        loss[0] = step_gradients(&s, &texts, row, BATCH, &whole);
-        loss[1] = step_gradients(&s, &texts, row, BATCH, &parts);
-        loss[2] = step_gradients(&s, &texts, row, BATCH, &again);
-        loss[3] = step_gradients(&s, &texts, row, BATCH, &padded);
-        loss[4] = step_gradients(&s, &texts, row, BATCH, &none);
-        near("parts: the loss", &loss[1], loss, 1, 1e-6, 0);
-        near("checkpointing: the loss", &loss[2], loss, 1, 1e-6, 0);
-        near("padded: the loss", &loss[3], loss, 1, 1e-5, 0);
-        assert_true(fabsf(loss[4] - loss[0]) > 1e-3F); /* something was dropped */
+        loss = step_gradients(&s, &texts, row, BATCH, &whole);
+        first = gather(&s, true, &n);
+        for (size_t k = 0; k < CPV_COUNT(others); k++) {
+            float other = step_gradients(&s, &texts, row, BATCH, &others[k]);
+
+            second = gather(&s, true, &n);
+            near("losses", &other, &loss, 1, 1e-5, 0);
+            near("gradients", second, first, n, 1e-4, 0);
+            free(second);
+        }
+        /* Something was dropped. */
+        assert_true(fabsf(step_gradients(&s, &texts, row, BATCH, &none) - loss) > 1e-3F);
+        free(first);
+        steps_close(&s);
+        cpv_clip_close(&s.m);
+    }
+}
+
+/* All parameters at `at` + step * `along`. */
+static void move(const struct steps *s, const float *at, const float *along, double step)
+{
+    for (int i = 0; i < s->params; i++) {
+        const struct cpv_clip_param *p = &s->param[i];
+        size_t n = (size_t)(p->rows * p->cols);
+        float *to = some(n, sizeof *to);
+
+        for (size_t k = 0; k < n; k++)
+            to[k] = (float)((double)*at++ + step * (double)*along++);
+        cpv_weight_set(s->c, p->weight, p->which, to);
+        cpv_weight_refresh(s->c, p->weight);
+        free(to);
+    }
+    assert_ok(cpv_compute_sync(s->c, &err));
+}
+
+/* Along its gradient the loss rises as the gradient says, where dropout drops, too. */
+static void gradients_with_dropout_are_slopes(void **state)
+{
+    struct manner manner = {.how = dropping};
+    int row[BATCH];
+    struct steps s;
+
+    (void)state;
+    first_rows(row);
+    for (size_t i = 0; i < CPV_COUNT(cases); i++) {
+        float *at, *along, up, down;
+        double square = 0, step;
+        size_t n;
+
+        steps_open(&s, open_case(cases[i], true), device, ARENA, 1);
+        (void)step_gradients(&s, &texts, row, BATCH, &manner);
+        along = gather(&s, true, &n);
+        at = gather(&s, false, &n);
+        for (size_t k = 0; k < n; k++)
+            square += (double)along[k] * (double)along[k];
+        step = 2e-3 / square; /* either way, in the loss */
+        move(&s, at, along, step);
+        up = step_gradients(&s, &texts, row, BATCH, &manner);
+        move(&s, at, along, -step);
+        down = step_gradients(&s, &texts, row, BATCH, &manner);
+        if (!(fabs((double)(up - down) / (2 * step * square) - 1) <= 5e-3))
+            fail_msg("%s: the slope is %g times the gradient", cases[i],
+                     (double)(up - down) / (2 * step * square));
+        free(at);
+        free(along);
         steps_close(&s);
         cpv_clip_close(&s.m);
     }
@@ -429,6 +505,8 @@ int main(int argc, char **argv)
                                         load_texts, drop_texts),
         cmocka_unit_test_setup_teardown(dropout_is_the_same_however_a_batch_is_cut,
                                         load_texts, drop_texts),
+        cmocka_unit_test_setup_teardown(gradients_with_dropout_are_slopes, load_texts,
+                                        drop_texts),
     };
 
     return run_on_device(argc, argv, tests, CPV_COUNT(tests));
