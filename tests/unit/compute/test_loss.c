@@ -43,6 +43,21 @@ static double loss_of(const struct pairs *p, double *s)
     return loss;
 }
 
+/* Of n lines, those whose own number is the largest. */
+static float share(const double *s, int64_t step, int64_t next, int64_t n)
+{
+    int64_t right = 0;
+
+    for (int64_t i = 0; i < n; i++) {
+        bool most = true;
+
+        for (int64_t j = 0; j < n; j++)
+            most = most && s[i * next + j * step] <= s[i * n + i];
+        right += most;
+    }
+    return (float)((double)right / (double)n);
+}
+
 static void unit(float *x, double *d, uint32_t stream, int64_t n)
 {
     input_fill(x, n, DIM, INPUT_NORMAL, CPV_F32, 5, stream);
@@ -152,6 +167,8 @@ static void loss_and_its_slopes(void **state)
             a = ask(&s, &p, k % PLACE_CONTEXTS);
             assert_true(fabs(a.figures[CPV_LOSS] - loss_of(&p, room)) <=
                         1e-6 * (1 + (hot ? 100 : 2)));
+            assert_true(a.figures[CPV_LOSS_IMAGES] == share(room, 1, n, n));
+            assert_true(a.figures[CPV_LOSS_TEXTS] == share(room, n, 1, n));
             for (int64_t i = 0; i < all; i++)
                 want[i] = slope_at(&p, &p.text_d[i], room);
             if (!compare_f64(a.dtext, (size_t)all, want, (size_t)all, &tol, DIM, NULL,

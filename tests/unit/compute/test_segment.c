@@ -323,6 +323,53 @@ static void pairs_train_in_segments(void **state)
     cpv_arena_close(&s.mem);
 }
 
+/* What first comes back to a part of a value leaves zeros in the rest. */
+static void the_rest_of_a_value_is_zero(void **state)
+{
+    cpv_compute *c = place_context(*state, 0);
+    struct cpv_compute_mark mark = cpv_compute_mark(c);
+    struct cpv_err err = {0};
+    float got[ROWS * 2 * IN], residual[ROWS * 2 * OUT] = {0};
+    struct slope s;
+    cpv_tensor x, y, z;
+    float *nan;
+
+    slope_open(&s, *state);
+    nan = cpv_arena_calloc(s.mem, (size_t)ROWS * 1000, sizeof *nan);
+    assert_non_null(nan);
+    for (int i = 0; i < ROWS * 1000; i++)
+        nan[i] = NAN;
+    (void)cpv_put(c, ROWS, 1000, nan); /* what memory may hold */
+    cpv_compute_rewind(c, mark);
+    slope_fill(&s, &s.in[0], ROWS, 2 * IN);
+    slope_fill(&s, &s.in[2], RANK, IN);
+    slope_fill(&s, &s.in[3], OUT, RANK);
+    slope_fill(&s, &s.in[4], OUT, IN);
+    slope_fill(&s, &s.dy, ROWS, OUT);
+    pair_make(&s);
+    cpv_tape_clear(c);
+    cpv_tape_start(c);
+    x = cpv_watch(c, cpv_put(c, ROWS, 2 * (int64_t)IN, s.in[0].f));
+    z = cpv_watch(c, cpv_put(c, ROWS, 2 * (int64_t)OUT, residual));
+    y = cpv_linear_add(c, cpv_columns(x, IN, IN), s.w[1], cpv_columns(z, 0, OUT));
+    cpv_tape_stop(c);
+    cpv_backward(c, y, cpv_put(c, ROWS, OUT, s.dy.f));
+    assert_true(cpv_get(c, cpv_grad(c, z), residual));
+    for (int i = 0; i < ROWS * 2 * OUT; i++) {
+        int row = i / (2 * OUT), col = i % (2 * OUT);
+
+        assert_true(residual[i] == (col < OUT ? s.dy.f[row * OUT + col] : 0));
+    }
+    assert_true(cpv_get(c, cpv_grad(c, x), got));
+    for (int i = 0; i < ROWS * 2 * IN; i++)
+        assert_true(i % (2 * IN) < IN ? got[i] == 0 : isfinite(got[i]) && got[i] != 0);
+    assert_ok(cpv_compute_sync(c, &err));
+    cpv_tape_clear(c);
+    cpv_compute_rewind(c, mark);
+    cpv_weight_close(&s.w[1]);
+    cpv_arena_close(&s.mem);
+}
+
 /* A constant has no gradient, nor the room for one. */
 static void nothing_goes_back_to_a_constant(void **state)
 {
@@ -377,6 +424,7 @@ static int run(const char *device, int *ran, int *skipped)
         cmocka_unit_test_prestate(similarities, &p),
         cmocka_unit_test_prestate(tokens, &p),
         cmocka_unit_test_prestate(pairs_train_in_segments, &p),
+        cmocka_unit_test_prestate(the_rest_of_a_value_is_zero, &p),
         cmocka_unit_test_prestate(nothing_goes_back_to_a_constant, &p),
     };
 

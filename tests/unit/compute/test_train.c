@@ -207,7 +207,11 @@ static void dropped_values_have_no_gradient(void **state)
 static cpv_tensor pair_run(struct slope *s, cpv_compute *c, const cpv_tensor *in)
 {
     /* The same value twice: the two gradients meet in one. */
-    return cpv_linear_pair(c, in[0], s->arg ? cpv_columns(in[0], 0, IN) : in[1], s->w[1]);
+    cpv_tensor pair_x = in[1].data ? in[1] : cpv_columns(in[0], 0, IN);
+    cpv_tensor y = cpv_linear_pair(c, in[0], pair_x, s->w[1]);
+
+    /* Again: what was written is added to. */
+    return s->arg ? cpv_add(c, y, cpv_linear_pair(c, in[0], pair_x, s->w[1])) : y;
 }
 
 static void pair_eval(const struct slope *s, double *y)
@@ -217,7 +221,7 @@ static void pair_eval(const struct slope *s, double *y)
     for (int64_t i = 0; i < ROWS; i++)
         for (int64_t o = 0; o < OUT; o++) {
             const double *x = s->in[0].d + i * IN;
-            const double *u = s->arg ? x : s->in[1].d + i * IN;
+            const double *u = s->in[1].f ? s->in[1].d + i * IN : x;
             double sum = 0;
 
             for (int64_t k = 0; k < IN; k++) {
@@ -225,7 +229,7 @@ static void pair_eval(const struct slope *s, double *y)
                 for (int64_t r = 0; r < RANK; r++)
                     sum += 0.5 * b[o * RANK + r] * a[r * IN + k] * u[k];
             }
-            y[i * OUT + o] = sum;
+            y[i * OUT + o] = s->arg ? 2 * sum : sum;
         }
 }
 
@@ -235,12 +239,13 @@ static void a_pair_may_see_another_input(void **state)
                                       CPV_PARAM_MATRIX};
     struct slope s;
 
-    for (int how = 0; how < 4; how++) { /* both, x only, lora_x only, one for both */
+    /* both, x only, lora_x only, one for both, both and used twice */
+    for (int how = 0; how < 5; how++) {
         slope_open(&s, *state);
         s.make = pair_make;
         s.run = pair_run;
         s.eval = pair_eval;
-        s.arg = how == 3 ? &s : NULL;
+        s.arg = how == 4 ? &s : NULL;
         slope_fill(&s, &s.in[0], ROWS, IN);
         if (how != 3)
             slope_fill(&s, &s.in[1], ROWS, IN);
