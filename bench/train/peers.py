@@ -4,9 +4,12 @@
 
     peers.py make FOLDER TOKENIZER         ViT-B/32 with XLM-R base, random weights (1.5 GB)
     peers.py data FOLDER TOKENIZER CAPTIONS N    N captions' ids (FOLDER/ids, a line each) and
-                                           random unit vectors (FOLDER/image.f32)
+                                           random unit vectors (FOLDER/image.f32); both
+                                           as samples of a packed set, too (FOLDER/set.tar)
     peers.py train HOW FOLDER STEPS        prints "steps seconds cpu-seconds"
     peers.py score HOW FOLDER IMAGES       prints "images seconds cpu-seconds"
+    peers.py timings FILE                  of capivara-train's timings.jsonl, all steps but
+                                           the first: as train prints
     peers.py watch COMMAND ...             what it prints, and at the end of its last line
                                            the most anonymous memory it had, MiB
 
@@ -25,10 +28,12 @@ HOW of scoring an image with 12 captions:
 THREADS: 2.
 """
 import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 
@@ -113,8 +118,29 @@ def data(folder, tokenizer, captions, n):
     image = rng.standard_normal((n, DIM)).astype("<f4")
     image /= np.linalg.norm(image, axis=1, keepdims=True)
     image.tofile(f"{folder}/image.f32")
+    pack(f"{folder}/set.tar", lines, image)
     mean = np.mean([len(row) for row in ids["input_ids"]])
     print(f"{n} captions, {mean:.2f} tokens each")
+
+
+def pack(path, lines, image):
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for i, (line, vector) in enumerate(zip(lines, image)):
+            stored = io.BytesIO()
+            np.save(stored, vector.astype("<f2"))
+            words = json.dumps({"captions-en": [line]}).encode()
+            for suffix, content in ("clip.npy", stored.getvalue()), ("json", words):
+                member = tarfile.TarInfo(f"{i:08d}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+
+
+def timings(path):
+    """CPU time is not told there: the clock's stands for it."""
+    with open(path) as f:
+        rows = [json.loads(line) for line in f][1:]
+    wall = sum(row["seconds"] for row in rows)
+    print(len(rows), f"{wall:.3f} {wall:.3f}")
 
 
 def read_ids(folder):
@@ -229,6 +255,8 @@ def main(args):
         train(args[1], args[2], int(args[3]))
     elif args[0] == "score":
         score(args[1], args[2], int(args[3]))
+    elif args[0] == "timings":
+        timings(args[1])
     elif args[0] == "watch":
         sys.exit(watch(args[1:]))
     else:

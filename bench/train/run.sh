@@ -11,6 +11,7 @@
 #   reference      as CAPIVARA trains: padded to 77, pixels, checkpointing
 #   stored         the best that PyTorch does: stored embeddings, padded to the longest
 #   pixels         the same with pixels
+#   trainer        capivara-train of the build folder, stored (its CPU time is not measured)
 #   ours, ours-checkpointing, ours-pixels     ours: stored, packed; recomputing; with pixels
 #   ours-like      ours with texts padded to 77 and checkpointing, stored
 #   products       what a step of `ours` multiplies, alone: the limit
@@ -20,7 +21,7 @@
 # PEER_PYTHON: a Python with open_clip and peft; without it nothing is measured, as it makes
 # the model. DATA: the folder with captions/ and tokenizers/, beside the checkout. BUILD: a
 # meson build folder, default build/. ROUNDS, STEPS, IMAGES: 3, 3, 16. ONLY: a list of
-# contenders. THREADS: 2. RUN: a word to put before each, as `chrt -f 50`.
+# contenders. TRAIN: another capivara-train. THREADS: 2. RUN: a word to put before each, as `chrt -f 50`.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -37,7 +38,7 @@ model=${1:-$tmp/model}
 peers=$here/peers.py
 [ -e "$model/open_clip_model.safetensors" ] ||
     "$python" "$peers" make "$model" "$data/tokenizers/xlm-roberta"
-[ -e "$model/ids" ] || "$python" "$peers" data "$model" "$data/tokenizers/xlm-roberta" \
+[ -e "$model/set.tar" ] || "$python" "$peers" data "$model" "$data/tokenizers/xlm-roberta" \
     "$data/captions/multi30k/train.en.gz" 2048
 
 # Linked as the program of tests/parity that uses the same libraries.
@@ -54,6 +55,16 @@ images=${IMAGES:-16}
 ours() { $RUN "$python" "$peers" watch "$tmp/bench" "$model" "$@"; }
 peer() { $RUN "$python" "$peers" watch "$python" "$peers" "$1" "$2" "$model" "$3"; }
 RUN=${RUN:-}
+# A new run each time, one more step than is counted; no checkpoint but the last.
+trainer() {
+    rm -rf "$tmp/run"
+    echo "out: $tmp/run" > "$tmp/train.yaml"
+    $RUN "$python" "$peers" watch "${TRAIN:-$build/capivara-train}" "$tmp/train.yaml" \
+        --model "$model" --train "$model/set.tar" --image embeddings --lang en \
+        --captions none --batch 32 --steps "$((steps + 1))" --log-every 1 \
+        --optimizer adam-l2 --lora-r 8 --threads "${THREADS:-2}" --quiet > "$tmp/said"
+    echo "$("$python" "$peers" timings "$tmp/run/timings.jsonl") $(awk '{ m = $NF } END { print m }' "$tmp/said")"
+}
 one() { # a line "contender count wall cpu MiB"
     case $1 in
     reference | stored | pixels) echo "$1 $(peer train "$1" "$steps")" ;;
@@ -61,6 +72,7 @@ one() { # a line "contender count wall cpu MiB"
     ours-checkpointing) echo "$1 $(ours train stored "$steps" checkpoint)" ;;
     ours-pixels) echo "$1 $(ours train pixels "$steps")" ;;
     ours-like) echo "$1 $(ours train stored "$steps" checkpoint padded)" ;;
+    trainer) echo "$1 $(trainer)" ;;
     products) echo "$1 $(ours products "$steps")" ;;
     one) echo "$1 $(peer score image "$images")" ;;
     batch) echo "$1 $(peer score batch "$images")" ;;
@@ -72,7 +84,8 @@ one() { # a line "contender count wall cpu MiB"
 }
 
 grep -m1 'model name' /proc/cpuinfo || true
-contenders=${ONLY:-ours stored ours-checkpointing reference ours-pixels pixels ours-like
+[ -x "${TRAIN:-$build/capivara-train}" ] && program=trainer || program=
+contenders=${ONLY:-ours stored $program ours-checkpointing reference ours-pixels pixels ours-like
     products one ours-image batch score ours-score}
 round=0
 while [ "$round" -lt "${ROUNDS:-3}" ]; do
@@ -106,6 +119,8 @@ END {
     }
     ratio("reference", "ours", "ours, stored, against the reference", " (goal 10)")
     ratio("stored", "ours", "ours against the best of PyTorch, stored", " (goal 1.5)")
+    ratio("stored", "trainer", "capivara-train against the best of PyTorch, stored", "")
+    ratio("reference", "trainer", "capivara-train against the reference", "")
     ratio("reference", "ours-pixels", "ours with pixels against the reference", " (goal 3.5)")
     ratio("pixels", "ours-pixels", "ours with pixels against PyTorch, padded to the longest", "")
     ratio("products", "ours", "what the products alone take, of ours", "")
