@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/size.h"
 #include "common/corpus/captions.h"
 #include "common/format/samples.h"
 
