@@ -15,7 +15,7 @@ trap 'rm -rf "$out"' EXIT
 ninja -C "$build" common/compute/libcpv_compute.a >/dev/null
 levels=$(ninja -C "$build" -t targets all | sed -n 's|^\(common/compute/libcpv_kernels_[a-z0-9]*\.a\):.*|\1|p')
 # shellcheck disable=SC2086
-ninja -C "$build" $levels common/base/libcpv_base.a >/dev/null
+ninja -C "$build" $levels common/base/libcpv_base.a common/compute/libcpv_cuda.a >/dev/null
 # oneDNN is C++ and brings threads of its own; both sides get one here.
 peer=
 printf '#include <dnnl.h>\nint main(void) { return dnnl_version() == 0; }\n' >"$out/try.c"
@@ -24,7 +24,8 @@ if ${CC:-cc} "$out/try.c" -ldnnl -o "$out/try" 2>/dev/null; then
 else
     echo "oneDNN: not measured, libdnnl-dev is not installed"
 fi
-libs=$(for l in common/compute/libcpv_compute.a $levels common/base/libcpv_base.a; do
+libs=$(for l in common/compute/libcpv_compute.a common/compute/libcpv_cuda.a $levels \
+    common/base/libcpv_base.a; do
     printf '%s ' "$build/$l"
 done)
 name=${1:-}

@@ -46,6 +46,7 @@ CPV_CUDA_PLAIN(copy)
 CPV_CUDA_PLAIN(fill)
 CPV_CUDA_PLAIN(gather)
 CPV_CUDA_PLAIN(l2norm)
+CPV_CUDA_PLAIN(mean)
 CPV_CUDA_PLAIN(patches)
 CPV_CUDA_PLAIN(positions)
 CPV_CUDA_PLAIN(similarity)
@@ -162,6 +163,7 @@ const struct cpv_backend cpv_backend_cuda = {
             [CPV_OP_L2NORM] = run_l2norm,
             [CPV_OP_LAYERNORM] = run_layernorm,
             [CPV_OP_LINEAR] = cpv_cuda_linear,
+            [CPV_OP_MEAN] = run_mean,
             [CPV_OP_PATCHES] = run_patches,
             [CPV_OP_POSITIONS] = run_positions,
             [CPV_OP_SIMILARITY] = run_similarity,

@@ -62,6 +62,7 @@ int cpv_cuda_l2norm(cpv_stream s, const struct cpv_op_l2norm *op);
 /* bias NULL: none. */
 int cpv_cuda_layernorm(cpv_stream s, const struct cpv_op_layernorm *op, const float *gain,
                        const float *bias);
+int cpv_cuda_mean(cpv_stream s, const struct cpv_op_mean *op);
 int cpv_cuda_patches(cpv_stream s, const struct cpv_op_patches *op);
 int cpv_cuda_positions(cpv_stream s, const struct cpv_op_positions *op);
 int cpv_cuda_similarity(cpv_stream s, const struct cpv_op_similarity *op);

@@ -9,22 +9,7 @@
 #include <math.h>
 
 #include "common/base/rng.h"
-#include "tests/unit/compute/slope.h"
-
-enum { SEQUENCES = 5, ROWS = 26, WIDTH = 70, P_DIM = 9 };
-
-static const int32_t LENGTH[SEQUENCES] = {3, 0, 1, 20, 2};
-static const struct cpv_dice DICE = {.seed = 0x123456789abcULL, .step = 7, .first = 4};
-
-static struct cpv_draw draw_of(const struct cpv_dice *dice, float p, uint32_t operation)
-{
-    struct cpv_draw d = {.first = (uint32_t)dice->first,
-                         .below = (uint32_t)((double)p * 0x1p32),
-                         .scale = 1 / (1 - p)};
-
-    cpv_dice_key(d.key, dice->seed, dice->step, operation);
-    return d;
-}
+#include "tests/unit/compute/train_case.h"
 
 /* ---- the numbers ---- */
 
@@ -219,22 +204,6 @@ static void dropped_values_have_no_gradient(void **state)
 
 /* ---- a pair's own input: x, lora_x, A, B, matrix ---- */
 
-enum { OUT = 21, IN = 13, RANK = 3 };
-
-static void pair_make(struct slope *s)
-{
-    struct cpv_weight_params p = {.name = "pair",
-                                  .out = OUT,
-                                  .in = IN,
-                                  .use = CPV_USE_LINEAR,
-                                  .train = CPV_TRAIN_LORA | CPV_TRAIN_MATRIX,
-                                  .matrix = {.plain = s->in[4].f},
-                                  .lora = {RANK, 0.5F, s->in[2].f, s->in[3].f}};
-    struct cpv_err err = {0};
-
-    assert_ok(cpv_weight_create(&s->w[1], s->place->device, &p, &err));
-}
-
 static cpv_tensor pair_run(struct slope *s, cpv_compute *c, const cpv_tensor *in)
 {
     /* The same value twice: the two gradients meet in one. */
@@ -289,213 +258,60 @@ static void a_pair_may_see_another_input(void **state)
     }
 }
 
-/* ---- attention with dropout ---- */
+/* ---- what is wrong ---- */
 
-enum { HEADS = 3, HEAD = 5, ALL = HEADS * HEAD };
-
-static cpv_tensor attention_run(struct slope *s, cpv_compute *c, const cpv_tensor *in)
+static void refused(cpv_compute *c, const char *what)
 {
-    struct cpv_heads heads = {.count = HEADS, .causal = s->arg != NULL};
+    struct cpv_err err = {0};
 
-    return cpv_self_attention_dropout(c, in[0], in[1], in[2],
-                                      cpv_rows_put(c, LENGTH, SEQUENCES), heads, 0.25F,
-                                      &DICE, 6);
+    assert_int_not_equal(cpv_compute_sync(c, &err), CPV_OK);
+    if (!strstr(err.text, what))
+        fail_msg("'%s' does not say '%s'", err.text, what);
 }
 
-static void attention_eval(const struct slope *s, double *y)
+static void mistakes_are_named(void **state)
 {
-    struct cpv_draw d = draw_of(&DICE, 0.25F, 6);
-    int64_t first = 0;
-
-    memset(y, 0, (size_t)(ROWS * ALL) * sizeof *y);
-    for (int n = 0; n < SEQUENCES; first += LENGTH[n++])
-        for (int64_t i = 0; i < LENGTH[n]; i++)
-            for (int h = 0; h < HEADS; h++) {
-                int64_t at = (first + i) * ALL + (int64_t)h * HEAD;
-                double sum = 0;
-
-                for (int64_t t = 0; t < (s->arg ? i + 1 : LENGTH[n]); t++) {
-                    int64_t key = (first + t) * ALL + (int64_t)h * HEAD;
-                    double p = 0;
-
-                    for (int k = 0; k < HEAD; k++)
-                        p += s->in[0].d[at + k] * s->in[1].d[key + k];
-                    p = exp(p / sqrt(HEAD));
-                    sum += p;
-                    p *= (double)cpv_draw_at(&d, (uint32_t)n, (uint32_t)i, (uint32_t)h,
-                                             (uint32_t)t);
-                    for (int k = 0; k < HEAD; k++)
-                        y[at + k] += p * s->in[2].d[key + k];
-                }
-                for (int k = 0; k < HEAD; k++)
-                    y[at + k] /= sum;
-            }
-}
-
-static void attention_drops_weights(void **state)
-{
-    struct slope s;
-
-    for (int how = 0; how < 4; how++) { /* causal or not; q alone or all */
-        slope_open(&s, *state);
-        s.run = attention_run;
-        s.eval = attention_eval;
-        s.arg = how & 1 ? &s : NULL;
-        for (int i = 0; i < 3; i++) {
-            slope_fill(&s, &s.in[i], ROWS, ALL);
-            s.in[i].constant = (how & 2) && i;
-        }
-        slope_fill(&s, &s.dy, ROWS, ALL);
-        slope_check(&s, "attention");
-    }
-}
-
-/* Sequences alone and in a batch see the same weights dropped. */
-static void attention_draws_by_sample(void **state)
-{
-    cpv_compute *c = place_context(*state, 1);
+    struct place *p = *state;
+    cpv_compute *c = place_context(p, 0);
     struct cpv_compute_mark mark = cpv_compute_mark(c);
     struct cpv_heads heads = {.count = HEADS};
-    struct cpv_dice one = DICE;
-    float whole[ROWS * ALL], part[20 * ALL];
+    struct cpv_dice far = {.first = (int64_t)1 << 40};
+    cpv_rows rows = cpv_rows_put(c, LENGTH, SEQUENCES);
     struct slope s;
-    cpv_tensor x;
-    char text[300];
+    cpv_tensor x, few;
 
-    slope_open(&s, *state);
-    slope_fill(&s, &s.in[0], ROWS, ALL);
-    x = cpv_put(c, ROWS, ALL, s.in[0].f);
-    assert_true(
-        cpv_get(c,
-                cpv_self_attention_dropout(c, x, x, x, cpv_rows_put(c, LENGTH, SEQUENCES),
-                                           heads, 0.25F, &DICE, 6),
-                whole));
-    one.first += 3;
-    x = cpv_row_range(x, 4, 20);
-    assert_true(
-        cpv_get(c,
-                cpv_self_attention_dropout(c, x, x, x, cpv_rows_put(c, LENGTH + 3, 1),
-                                           heads, 0.25F, &one, 6),
-                part));
-    if (!compare_bits(part, (size_t)20 * ALL, whole + (size_t)4 * ALL, (size_t)20 * ALL,
-                      ALL, text, sizeof text))
-        fail_msg("%s", text);
+    slope_open(&s, p);
+    slope_fill(&s, &s.in[0], ROWS, IN);
+    slope_fill(&s, &s.in[2], RANK, IN);
+    slope_fill(&s, &s.in[3], OUT, RANK);
+    slope_fill(&s, &s.in[4], OUT, IN);
+    pair_make(&s);
+    x = cpv_put(c, ROWS, IN, s.in[0].f);
+    few = cpv_row_range(x, 0, 3);
+    (void)cpv_mean(c, few, rows);
+    refused(c, "mean: x [3, 13]: x must have the 26 rows");
+    (void)cpv_dropout(c, few, rows, 0.5F, &DICE, 0);
+    refused(c, "dropout: x [3, 13]: x must have the 26 rows");
+    (void)cpv_dropout(c, x, rows, 1, &DICE, 0);
+    refused(c, "a probability of 1");
+    (void)cpv_dropout(c, x, rows, NAN, &DICE, 0);
+    refused(c, "a probability of nan");
+    (void)cpv_dropout(c, x, rows, 0.5F, &far, 0);
+    refused(c, "sample 1099511627776");
+    (void)cpv_self_attention_dropout(c, x, x, x, rows, heads, -1, &DICE, 0);
+    refused(c, "a probability of -1");
+    (void)cpv_linear_pair(c, x, few, s.w[1]);
+    refused(c, "the pair's input is like x");
+    (void)cpv_contrastive(c, x, few, s.w[1]);
+    refused(c, "not made for this use");
+    cpv_adam(c, s.w[1], CPV_PARAM_MATRIX, x, x, &(struct cpv_adam){.t = 1});
+    refused(c, "moments are f32, like their parameter");
+    x = cpv_zeros(c, OUT, IN);
+    cpv_adam(c, s.w[1], CPV_PARAM_MATRIX, x, x, &(struct cpv_adam){.t = 0});
+    refused(c, "step 0");
+    cpv_weight_close(&s.w[1]);
     cpv_compute_rewind(c, mark);
     cpv_arena_close(&s.mem);
-}
-
-/* ---- similarity, tokens ---- */
-
-static cpv_tensor similarity_run(struct slope *s, cpv_compute *c, const cpv_tensor *in)
-{
-    (void)s;
-    return cpv_similarity(c, in[0], in[1], 2.5F);
-}
-
-static void similarity_eval(const struct slope *s, double *y)
-{
-    for (int64_t i = 0; i < s->dy.rows; i++)
-        for (int64_t j = 0; j < s->dy.cols; j++) {
-            double sum = 0;
-
-            for (int64_t k = 0; k < P_DIM; k++)
-                sum += s->in[0].d[i * P_DIM + k] * s->in[1].d[j * P_DIM + k];
-            y[i * s->dy.cols + j] = 2.5 * sum;
-        }
-}
-
-static void similarities(void **state)
-{
-    struct slope s;
-
-    for (int constant = 0; constant < 3; constant++) {
-        slope_open(&s, *state);
-        s.run = similarity_run;
-        s.eval = similarity_eval;
-        slope_fill(&s, &s.in[0], 12, P_DIM);
-        slope_fill(&s, &s.in[1], 31, P_DIM);
-        s.in[0].constant = constant == 1;
-        s.in[1].constant = constant == 2;
-        slope_fill(&s, &s.dy, 12, 31);
-        slope_check(&s, "similarity");
-    }
-}
-
-enum { PIXELS = 4, PATCH = 2, EACH = 4, IMAGES = 3, HIDDEN = 6 };
-
-static cpv_weight *table(struct slope *s, const struct slope_input *in, unsigned use)
-{
-    struct cpv_weight_params p = {.name = "table",
-                                  .out = in->rows,
-                                  .in = in->cols,
-                                  .use = use,
-                                  .train = CPV_TRAIN_MATRIX,
-                                  .matrix = {.plain = in->f}};
-    struct cpv_err err = {0};
-    cpv_weight *made = NULL;
-
-    assert_ok(cpv_weight_create(&made, s->place->device, &p, &err));
-    return made;
-}
-
-static void tokens_make(struct slope *s)
-{
-    s->w[1] = table(s, &s->in[1], CPV_USE_LINEAR);
-    if (s->in[2].f)
-        s->w[2] = table(s, &s->in[2], CPV_USE_TABLE);
-    s->w[3] = table(s, &s->in[3], CPV_USE_TABLE);
-}
-
-static cpv_tensor tokens_run(struct slope *s, cpv_compute *c, const cpv_tensor *in)
-{
-    struct cpv_patches p = {1, PIXELS, PATCH, s->w[1], s->w[2], s->w[3]};
-
-    return cpv_patch_embed(c, in[0], &p);
-}
-
-static void tokens_eval(const struct slope *s, double *y)
-{
-    int before = s->in[2].f ? 1 : 0, each = EACH + before;
-
-    for (int64_t i = 0; i < (int64_t)IMAGES * each; i++)
-        for (int64_t h = 0; h < HIDDEN; h++) {
-            int64_t at = i % each;
-            double sum = s->in[3].d[at * HIDDEN + h];
-
-            if (at < before)
-                sum += s->in[2].d[h];
-            for (int64_t k = 0; at >= before && k < PATCH * PATCH; k++) {
-                int64_t patch = at - before;
-                int64_t row = patch / 2 * PATCH + k / PATCH;
-                int64_t col = patch % 2 * PATCH + k % PATCH;
-
-                sum += s->in[1].d[h * PATCH * PATCH + k] *
-                       s->in[0].d[i / each * PIXELS * PIXELS + row * PIXELS + col];
-            }
-            y[i * HIDDEN + h] = sum;
-        }
-}
-
-static void tokens(void **state)
-{
-    struct slope s;
-
-    for (int before = 0; before < 2; before++) {
-        slope_open(&s, *state);
-        s.make = tokens_make;
-        s.run = tokens_run;
-        s.eval = tokens_eval;
-        slope_fill(&s, &s.in[0], IMAGES, PIXELS * PIXELS);
-        s.in[0].constant = true;
-        slope_fill(&s, &s.in[1], HIDDEN, PATCH * PATCH);
-        if (before)
-            slope_fill(&s, &s.in[2], 1, HIDDEN);
-        slope_fill(&s, &s.in[3], EACH + before, HIDDEN);
-        for (int i = 1; i < 4; i++)
-            s.in[i].weight = s.in[i].f ? i : 0;
-        slope_fill(&s, &s.dy, (int64_t)IMAGES * (EACH + before), HIDDEN);
-        slope_check(&s, "tokens");
-    }
 }
 
 /* ---- */
@@ -515,10 +331,7 @@ static int run(const char *device, int *ran, int *skipped)
         cmocka_unit_test_prestate(means, &p),
         cmocka_unit_test_prestate(dropped_values_have_no_gradient, &p),
         cmocka_unit_test_prestate(a_pair_may_see_another_input, &p),
-        cmocka_unit_test_prestate(attention_drops_weights, &p),
-        cmocka_unit_test_prestate(attention_draws_by_sample, &p),
-        cmocka_unit_test_prestate(similarities, &p),
-        cmocka_unit_test_prestate(tokens, &p),
+        cmocka_unit_test_prestate(mistakes_are_named, &p),
     };
 
     if (rc == CPV_OK && place_has(&p, needs) && place_has_back(&p, backs)) {

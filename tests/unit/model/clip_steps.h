@@ -54,8 +54,8 @@ static inline void *some(size_t n, size_t size)
 }
 
 /* A context with `arena` bytes; the moments lie at its bottom. */
-static inline void steps_open(struct steps *s, cpv_clip *m, cpv_device *on,
-                              size_t arena, int threads)
+static inline void steps_open(struct steps *s, cpv_clip *m, cpv_device *on, size_t arena,
+                              int threads)
 {
     struct cpv_compute_params params = {.arena = arena, .threads = threads};
     struct cpv_err e = {0};

@@ -24,50 +24,87 @@ enum { PANELS = 768 / PANEL };
 struct across {
     const struct cpv_gemm_across *g;
     size_t j0, j1; /* what is summed: columns of A */
+    size_t cols;   /* of C that the slice is for */
     bool onto;
+    /* The weight's part of these columns, [panels][cols][PANEL]: where it lies, panels
+     * are a multiple of 4 KiB apart as often as not, which few ways of L1 hold. */
+    float slice[PANELS * PANEL * COLS];
 };
+
+static void take_slice(struct across *t, size_t p, size_t cols)
+{
+    const float *w = (const float *)t->g->w + t->j0 * t->g->k + p * PANEL;
+    float *to = t->slice;
+
+    t->cols = cols;
+    for (size_t j = t->j0; j < t->j1; j += PANEL, w += PANEL * t->g->k)
+        for (size_t k = 0; k < cols * PANEL; k += VW, to += VW)
+            v_store(to, v_load(w + k));
+}
+
+/* One panel: `left` columns of A, which is PANEL but at the end. */
+INLINE void panel(vf sum[ROWS][COLS], const float *a, size_t a_row, const float *w,
+                  const int rows, const int cols, size_t left)
+{
+    UNROLL for (int v = 0; v < TILE_VECTORS; v++)
+    {
+        ptrdiff_t lanes = (ptrdiff_t)left - v * VW;
+        vf x[ROWS];
+
+        UNROLL for (int r = 0; r < rows; r++)
+        {
+            const float *from = a + (size_t)r * a_row + (size_t)v * VW;
+
+            x[r] = lanes >= VW ? v_load(from)
+                   : lanes > 0 ? v_load_n(from, lanes, 0)
+                               : v_set1(0);
+        }
+        UNROLL for (int c = 0; c < cols; c++)
+        {
+            vf y = v_load(w + (size_t)c * PANEL + (size_t)v * VW);
+
+            UNROLL for (int r = 0; r < rows; r++)
+            {
+                sum[r][c] = v_fma(x[r], y, sum[r][c]);
+            }
+        }
+    }
+}
 
 /* Rows i..., columns p... of C. */
 INLINE void tile(const struct across *t, size_t i, size_t p, const int rows,
                  const int cols, size_t nth)
 {
     const struct cpv_gemm_across *g = t->g;
-    const float *w = (const float *)g->w + t->j0 * g->k + p * PANEL;
-    vf sum[ROWS][COLS] = {{{0}}};
+    const float *w = t->slice, *a = g->a + i * g->a_row + t->j0;
+    /* Each tile over a slice of the weight fetches a line of every panel of the next. */
+    const float *next = (const float *)g->w + t->j0 * g->k + (p + (size_t)cols) * PANEL +
+                        nth * 16 % ((size_t)cols * PANEL);
+    vf sum[ROWS][COLS];
+    size_t j = t->j0;
 
-    for (size_t j = t->j0; j < t->j1; j += PANEL, w += PANEL * g->k) {
-        /* Each tile over a slice of the weight fetches some lines of the next. */
-        __builtin_prefetch((const char *)(w + cols * PANEL) +
-                           nth * 64 % ((size_t)cols * PANEL * sizeof(float)));
-        UNROLL for (int v = 0; v < TILE_VECTORS; v++)
+    UNROLL for (int r = 0; r < rows; r++)
+    {
+        UNROLL for (int c = 0; c < cols; c++)
         {
-            size_t at = j + (size_t)v * VW;
-            vf x[ROWS];
-
-            UNROLL for (int r = 0; r < rows; r++)
-            {
-                const float *a = g->a + (i + (size_t)r) * g->a_row;
-
-                x[r] = at + VW <= g->n ? v_load(a + at)
-                       : at < g->n     ? v_load_n(a + at, (ptrdiff_t)(g->n - at), 0)
-                                       : v_set1(0);
-            }
-            UNROLL for (int c = 0; c < cols; c++)
-            {
-                vf y = v_load(w + (size_t)c * PANEL + (size_t)v * VW);
-
-                UNROLL for (int r = 0; r < rows; r++)
-                {
-                    sum[r][c] = v_fma(x[r], y, sum[r][c]);
-                }
-            }
+            sum[r][c] = v_set1(0);
         }
     }
-    for (int r = 0; r < rows; r++) {
+    for (; t->j1 - j >= PANEL; j += PANEL, a += PANEL, w += cols * PANEL) {
+        __builtin_prefetch(next, 0, 2);
+        next += PANEL * g->k;
+        panel(sum, a, g->a_row, w, rows, cols, PANEL);
+    }
+    if (j < t->j1)
+        panel(sum, a, g->a_row, w, rows, cols, t->j1 - j);
+    UNROLL for (int r = 0; r < rows; r++)
+    {
         float *to = g->c + (i + (size_t)r) * g->c_ld + p;
 
-        for (int c = 0; c < cols; c++)
+        UNROLL for (int c = 0; c < cols; c++)
+        {
             to[c] = t->onto ? to[c] + v_sum(sum[r][c]) : v_sum(sum[r][c]);
+        }
     }
 }
 
@@ -92,17 +129,19 @@ static void one_tile(const struct across *t, size_t i, size_t p)
 }
 
 /* Rows i0 ... i1 of one block of the sum. */
-static void rows_of(const struct across *t, size_t i0, size_t i1)
+static void rows_of(struct across *t, size_t i0, size_t i1)
 {
     size_t p = t->g->p0, i;
 
     for (; t->g->p1 - p >= COLS; p += COLS) {
+        take_slice(t, p, COLS);
         for (i = i0; i1 - i >= ROWS; i += ROWS)
             full_tile(t, i, p, (i - i0) / ROWS);
         for (; i < i1; i++)
             flat_tile(t, i, p);
     }
     for (; p < t->g->p1; p++) {
+        take_slice(t, p, 1);
         for (i = i0; i1 - i >= ROWS; i += ROWS)
             tall_tile(t, i, p);
         for (; i < i1; i++)
@@ -115,12 +154,14 @@ void K(cpv_gemm_across)(const struct cpv_gemm_across *g)
     size_t width = least(g->n, (size_t)PANELS * PANEL);
     size_t most = whole(BLOCK_BYTES / (width * sizeof(float)) + 1, ROWS);
     size_t mb = g->m ? even(g->m, most, ROWS) : 0;
+    struct across t;
 
+    t.g = g;
     for (size_t i = 0; i < g->m; i += mb)
         for (size_t j = 0; j < g->n; j += (size_t)PANELS * PANEL) {
-            struct across t = {g, j, least(j + (size_t)PANELS * PANEL, g->n),
-                               j > 0 || g->accumulate};
-
+            t.j0 = j;
+            t.j1 = least(j + (size_t)PANELS * PANEL, g->n);
+            t.onto = j > 0 || g->accumulate;
             rows_of(&t, i, least(i + mb, g->m));
         }
 }
