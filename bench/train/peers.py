@@ -136,11 +136,11 @@ def pack(path, lines, image):
 
 
 def timings(path):
-    """CPU time is not told there: the clock's stands for it."""
+    """What it took of CPU is not told there."""
     with open(path) as f:
         rows = [json.loads(line) for line in f][1:]
     wall = sum(row["seconds"] for row in rows)
-    print(len(rows), f"{wall:.3f} {wall:.3f}")
+    print(len(rows), f"{wall:.3f} -")
 
 
 def read_ids(folder):

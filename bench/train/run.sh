@@ -103,8 +103,8 @@ function median(a, k,    i, j, t, b) {
 }
 function ratio(a, b, what, goal) {
     if ((a in n) && (b in n))
-        printf "%s: %.2f times by the clock, %.2f of CPU%s\n", what, \
-            median(wall, a) / median(wall, b), median(cpu, a) / median(cpu, b), goal
+        printf "%s: %.2f times by the clock%s%s\n", what, median(wall, a) / median(wall, b), \
+            median(cpu, b) ? sprintf(", %.2f of CPU", median(cpu, a) / median(cpu, b)) : "", goal
 }
 {
     if (!($1 in n)) order[++contenders] = $1
@@ -114,22 +114,23 @@ function ratio(a, b, what, goal) {
 END {
     for (i = 1; i <= contenders; i++) {
         k = order[i]
-        printf "%-18s %7.3f s by the clock, %7.3f s of CPU, %5d MiB anonymous at most\n", \
-            k, median(wall, k), median(cpu, k), mib[k]
+        printf "%-18s %7.3f s by the clock, %7s s of CPU, %5d MiB anonymous at most\n", k, \
+            median(wall, k), median(cpu, k) ? sprintf("%.3f", median(cpu, k)) : "-", mib[k]
     }
     ratio("reference", "ours", "ours, stored, against the reference", " (goal 10)")
     ratio("stored", "ours", "ours against the best of PyTorch, stored", " (goal 1.5)")
-    ratio("stored", "trainer", "capivara-train against the best of PyTorch, stored", "")
-    ratio("reference", "trainer", "capivara-train against the reference", "")
+    ratio("reference", "trainer", "capivara-train, stored, against the reference", " (goal 10)")
+    ratio("stored", "trainer", "capivara-train against the best of PyTorch, stored", " (goal 1.5)")
     ratio("reference", "ours-pixels", "ours with pixels against the reference", " (goal 3.5)")
     ratio("pixels", "ours-pixels", "ours with pixels against PyTorch, padded to the longest", "")
     ratio("products", "ours", "what the products alone take, of ours", "")
     ratio("one", "ours-image", "images: ours against one at a time", "")
     ratio("batch", "ours-image", "images: ours against eight at a time", "")
     ratio("score", "ours-score", "images with 12 captions: ours against the reference", " (goal 3)")
-    if (("stored" in n) && ("ours" in n))
-        printf "memory of ours, of the best of PyTorch: %.0f %% (goal 70)\n", \
-            100 * mib["ours"] / mib["stored"]
+    for (k in n)
+        if (("stored" in n) && (k == "ours" || k == "trainer"))
+            printf "memory of %s, of the best of PyTorch: %.0f %% (goal 70)\n", \
+                k, 100 * mib[k] / mib["stored"]
     if (("pixels" in n) && ("ours-pixels" in n))
         printf "the same with pixels: %.0f %%\n", 100 * mib["ours-pixels"] / mib["pixels"]
 }
