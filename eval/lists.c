@@ -144,9 +144,8 @@ static int take_row(struct reading *r, const struct cpv_row *row, size_t lang,
 
     if (row->bad || !row->file) {
         if (r->bad++ == 0)
-            (void)snprintf(r->first_bad, sizeof r->first_bad, "line %llu: %s",
-                           (unsigned long long)row->line,
-                           row->bad ? row->bad : "no file");
+            (void)snprintf(r->first_bad, sizeof r->first_bad, "%s",
+                           row->bad ? row->bad : "a row without a file");
         return CPV_OK;
     }
     rc = number_of(r, row->file, &number, err);
@@ -186,18 +185,25 @@ static void release(struct reading *r)
 
 /* ---- lists ---- */
 
-/* The first of these columns that the list has; the last one's message otherwise. */
+/* The first of these columns that the list has; the first one's message otherwise. */
 static int open_rows(cpv_rows **out, struct cpv_rows_params *p, const char *const *files,
                      const char *const *captions, struct cpv_err *err)
 {
+    struct cpv_err other = {0};
     int rc = CPV_E_INPUT;
 
-    for (size_t i = 0; files[i] && rc == CPV_E_INPUT; i++)
-        for (size_t k = 0; captions[k] && rc == CPV_E_INPUT; k++) {
-            p->file = files[i];
-            p->captions = (struct cpv_texts){&captions[k], 1};
-            rc = cpv_rows_open(out, p, err);
-        }
+    for (size_t i = 0; files[i] && rc == CPV_E_INPUT; i++) {
+        p->file = files[i];
+        rc = cpv_rows_open(out, p, i == 0 ? err : &other);
+        cpv_rows_close(out);
+    }
+    if (rc)
+        return rc;
+    rc = CPV_E_INPUT;
+    for (size_t k = 0; captions[k] && rc == CPV_E_INPUT; k++) {
+        p->captions = (struct cpv_texts){&captions[k], 1};
+        rc = cpv_rows_open(out, p, k == 0 ? err : &other);
+    }
     return rc;
 }
 

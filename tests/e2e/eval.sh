@@ -133,12 +133,18 @@ has err "none of 1 images can be used; 'a.jpg': not_image"
 
 say "stored embeddings: twelve axes make all of a text's vector seen"
 mkdir axes
-npy() { # ONE-OF OF: a float16 array (1, OF)
+npy() { # ONE-OF OF: a float16 array (1, OF); the first axis is twice as long
     local i
     printf '\223NUMPY\001\000\166\000'
     printf '%-117s\n' "{'descr': '<f2', 'fortran_order': False, 'shape': (1, $2), }"
     for i in $(seq 0 $(($2 - 1))); do
-        [ "$i" -eq "$1" ] && printf '\000\074' || printf '\000\000'
+        if [ "$i" -ne "$1" ]; then
+            printf '\000\000'
+        elif [ "$i" -eq 0 ]; then
+            printf '\000\100'
+        else
+            printf '\000\074'
+        fi
     done
 }
 for i in 0 1 2 3 4 5 6 7 8 9 10 11; do
@@ -280,7 +286,10 @@ has err "no captions of language 'pt'"
 evaluate 2 --set wds-plain --lang pt,en
 has err "the captions of the set name no language"
 evaluate 65 --images images --list list.tsv --lang sw
-has err "list.tsv"
+has err "'list.tsv': no column 'captions-sw'"
+cut -f 2- list.tsv >nofile.tsv
+evaluate 65 --images images --list nofile.tsv
+has err "'nofile.tsv': no column 'file'"
 evaluate 74 --images images --list nowhere.tsv
 run 65 capivara eval --model nowhere --images images
 evaluate 74 --set nowhere.tar

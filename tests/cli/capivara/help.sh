@@ -34,6 +34,7 @@ offers 'text' capivara status --format t
 offers 'webdataset' capivara fetch --input-format w
 offers '--samples-per-shard' capivara shard --sam
 offers '--max-new-tokens' capivara caption --max-n
+offers '--classnames' capivara eval --class
 offers '' capivara cat x
 capivara --version | grep -qx 'capivara [0-9][0-9.]*'
 capivara fetch --help >one
