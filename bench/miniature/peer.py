@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fine-tuning of capivara-train in PyTorch, for bench/miniature: the image tower locked, its
 embeddings stored as float16, LoRA pairs on products of the text tower as PEFT has them."""
+import csv
 import io
 import json
 import math
@@ -11,6 +12,7 @@ import tarfile
 
 import numpy as np
 import torch
+import yaml
 from PIL import Image
 from torch.nn import functional
 
@@ -18,12 +20,23 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "../../demo/training"))
 import towers  # noqa: E402
 
-LANGUAGES = ["pt", "xh", "hi"]
-SETTINGS = {"optimizer": "adamw", "lr_max": 2e-3, "lr_min": 0.0, "warmup": 20, "steps": 130,
-            "batch": 384, "betas": (0.9, 0.98), "eps": 1e-6, "decay": 0.0, "rank": 8,
-            "alpha": 16, "dropout": 0.0, "targets": ("query", "value"), "projection": True,
-            "logit_scale": True, "generated": "all", "languages": {"en": 0.6, "pt": 2 / 15,
-                                                                   "xh": 2 / 15, "hi": 2 / 15}}
+
+def settings_of(path, changes):
+    """What capivara-train's configuration says, flat."""
+    with open(path, encoding="utf-8") as text:
+        c = yaml.safe_load(text)
+    for key, value in changes.items():
+        section, key = key.split(".")
+        c[section][key] = value
+    data, how = c["data"], c["optimizer"]
+    return {"steps": c["steps"], "batch": c["batch"], "optimizer": how["name"],
+            "lr": float(how["lr"]), "lr_min": float(how["lr_min"]), "warmup": how["warmup"],
+            "betas": (how["beta1"], how["beta2"]), "eps": float(how["eps"]),
+            "decay": how["weight_decay"], "rank": c["lora"]["r"], "alpha": c["lora"]["alpha"],
+            "dropout": c["lora"]["dropout"], "targets": c["lora"]["targets"],
+            "projection": c["tower"]["projection"], "logit_scale": c["tower"]["logit_scale"],
+            "generated": {"all": "all", "none": 0}[data["captions"]],
+            "languages": dict(zip(data["languages"], data["shares"]))}
 
 
 def samples_of(folder):
@@ -70,12 +83,27 @@ class Corpus:
         return out
 
 
+def heldout(folder, words):
+    """The queries' names by direction, and what run.py drew: tiles, ids and owners."""
+    with open(os.path.join(folder, "list.tsv"), encoding="utf-8") as text:
+        lines = list(csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE))
+    files = list(dict.fromkeys(line["file"] for line in lines))
+    owner, texts = [files.index(line["file"]) for line in lines], []
+    for i, at in enumerate(owner):
+        texts.append(f"{files[at]}#{i - owner.index(at)}")
+    pixels = np.stack([towers.squared(Image.open(os.path.join(folder, f))) for f in files])
+    return (texts, files), {
+        "tiles": towers.tiles_of(pixels), "owner": torch.tensor(owner),
+        "ids": {lang: words.encode([line[lang] for line in lines])
+                for lang in towers.LANGUAGES}}
+
+
 def rate_at(s, step):
     """The reference's CosineWarmupLR."""
     if step <= s["warmup"]:
-        return s["lr_min"] + (s["lr_max"] - s["lr_min"]) * step / s["warmup"]
+        return s["lr_min"] + (s["lr"] - s["lr_min"]) * step / s["warmup"]
     done = (step - s["warmup"]) / (s["steps"] - s["warmup"])
-    return s["lr_min"] + (s["lr_max"] - s["lr_min"]) * 0.5 * (math.cos(math.pi * done) + 1)
+    return s["lr_min"] + (s["lr"] - s["lr_min"]) * 0.5 * (math.cos(math.pi * done) + 1)
 
 
 class Pairs:
@@ -113,7 +141,7 @@ def finetune(p, corpus, images, s, seed):
         p[name] = p[name].clone().requires_grad_(True)
     every = [p[name] for name in names] + [t for pair in pairs.of.values() for t in pair]
     kind = {"adamw": torch.optim.AdamW, "adam-l2": torch.optim.Adam}[s["optimizer"]]
-    adam = kind(every, lr=s["lr_max"], betas=s["betas"], eps=s["eps"], weight_decay=s["decay"])
+    adam = kind(every, lr=s["lr"], betas=s["betas"], eps=s["eps"], weight_decay=s["decay"])
     shares = np.array(list(s["languages"].values()), float)
     langs, shares = list(s["languages"]), shares / shares.sum()
     order, losses = np.empty(0, int), []

@@ -31,7 +31,7 @@ SEED = 20261127  # and --seed more: another model, of other scenes
 SCENES, VALID = 20000, 600  # scenes of training, and held-out ones only to look at
 PIECES = 512
 BATCH, STEPS = 192, 1200
-FEW, SHARE = {"pt": 24, "xh": 24, "hi": 24}, 0.01  # distinct captions, and share of a batch
+FEW, SHARE = 120, 0.01  # distinct captions of each language, share of a batch
 RATE, TURN, WARM, DECAY = 2e-3, 0.02, 100, 0.03
 PRECISE = 0.95  # from this share of the steps on in float32, before in bfloat16
 TESTED, TEST_SEED = 600, 1
@@ -83,11 +83,11 @@ class Lesson:
         self.ids = words.encode([text for captions in said for text in captions])
         # of the other languages a few captions, each of another scene and all different
         self.few = {}
-        for lang, number in few.items():
+        for lang in LANGUAGES[1:]:
             some, texts = [], []
             for i in rng.permutation(len(rows)):
                 text = rows[i]["said"][lang][int(rng.integers(len(rows[i]["said"][lang])))]
-                if text not in texts and len(texts) < number:
+                if text not in texts and len(texts) < few:
                     some.append(int(i))
                     texts.append(text)
             self.few[lang] = (np.array(some), words.encode(texts))
@@ -212,8 +212,7 @@ def make(o):
     towers.train_pieces(sentences, PIECES,
                         os.path.join(o.out, "text", "sentencepiece.bpe.model"))
     words = Words(o.out)
-    lesson = Lesson(rows[:SCENES], pixels[:SCENES], words, rng,
-                    {lang: o.few or FEW[lang] for lang in FEW})
+    lesson = Lesson(rows[:SCENES], pixels[:SCENES], words, rng, o.few)
     trial = Trial(rows[SCENES:], pixels[SCENES:], words)
     p = towers.new_weights(words.size, generator)
     print(f"{sum(t.numel() for t in p.values())} parameters, {words.size} pieces, "
@@ -240,7 +239,8 @@ def main():
     parse.add_argument("generator", help="capivara-demo-scenes")
     parse.add_argument("--seed", type=int, default=0, help="another one: other scenes, weights")
     parse.add_argument("--steps", type=int, default=STEPS)
-    parse.add_argument("--few", type=int, help="distinct captions of each other language")
+    parse.add_argument("--few", type=int, default=FEW,
+                       help="distinct captions of each language but English")
     parse.add_argument("--aux", type=float, default=1.0, help="weight of the loss of patches")
     parse.add_argument("--threads", type=int, default=1)
     parse.add_argument("--every", type=float, default=60, help="seconds between checks")

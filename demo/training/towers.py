@@ -249,8 +249,8 @@ def save(p, folder):
             "vision_cfg": {"image_size": SIDE, "patch_size": PATCH, "width": width,
                            "layers": layers_of(p, "visual.transformer.resblocks."),
                            "head_width": HEAD},
-            "text_cfg": {"hf_model_name": "text", "hf_tokenizer_name": "text", "proj": "mlp",
-                         "pooler_type": "mean_pooler", "hf_model_pretrained": False}},
+            # an MLP and the mean; their keys have had two names, and every version knows none
+            "text_cfg": {"hf_model_name": "text", "hf_tokenizer_name": "text"}},
         "preprocess_cfg": {"mean": MEAN, "std": DEVIATION}})
     write_json(os.path.join(folder, "text"), "config.json", {
         "architectures": ["XLMRobertaModel"], "model_type": "xlm-roberta",
