@@ -19,7 +19,7 @@ LANGUAGES = ["en", "pt", "xh", "hi"]
 # What differs from train.yaml. `mixed` is repeated with every seed, the others are run once.
 RUNS = {"mixed": {}, "no-english": {"data.languages": ["pt", "xh", "hi"],
                                     "data.shares": [1, 1, 1]},
-        **{lang: {"data.languages": ["en", lang], "data.shares": [0.7, 0.3]}
+        **{lang: {"data.languages": ["en", lang], "data.shares": [0.6, 0.4]}
            for lang in LANGUAGES[1:]},
         "no-generated": {"data.captions": "none"}}
 SAMPLES = 2000  # of the bootstrap
