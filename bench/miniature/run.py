@@ -4,7 +4,6 @@ and the table with its bootstrap. Ranks are in the form of capivara-eval --ranks
 language, direction (t2i, i2t), query (KEY#INDEX of a text, KEY of an image) and rank from 1."""
 import argparse
 import collections
-import json
 import os
 import subprocess
 import sys
@@ -49,6 +48,11 @@ def wanted(o):
             if name == "mixed" or (o.once == "yes" and seed == o.seeds[0])]
 
 
+def plain(value):
+    """As --set takes it."""
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
+
+
 def run_ours(o):
     """before.tsv and NAME-SEED.tsv by capivara-train and capivara-eval."""
     os.makedirs(o.out, exist_ok=True)
@@ -59,7 +63,8 @@ def run_ours(o):
         subprocess.run([capivara, "eval", "--quiet", "--model", o.model, "--images", o.heldout,
                         "--list", os.path.join(o.heldout, "list.tsv"), "--lang",
                         ",".join(LANGUAGES), "--json", os.path.join(o.out, name + ".json"),
-                        "--ranks", path + ".part", *more], check=True)
+                        "--ranks", path + ".part", *more], check=True,
+                       stdout=subprocess.DEVNULL)
         os.replace(path + ".part", path)
 
     if not os.path.exists(os.path.join(o.out, "before.tsv")):
@@ -68,10 +73,10 @@ def run_ours(o):
         run = f"{name}-{seed}"
         if os.path.exists(os.path.join(o.out, run + ".tsv")):
             continue
-        folder = os.path.join(o.out, run)
+        folder = os.path.abspath(os.path.join(o.out, run))
         keys = {"out": folder, "seed": seed, "model.path": o.model, "data.train": [o.set],
                 **RUNS[name]}
-        options = [f"--set={key}={json.dumps(value)}" for key, value in keys.items()]
+        options = [f"--set={key}={plain(value)}" for key, value in keys.items()]
         begun = time.monotonic()
         subprocess.run([capivara, "train", "--quiet", "--config",
                         os.path.join(HERE, "train.yaml"), *options], check=True)
