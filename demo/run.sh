@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The demo: draw scenes (or take a folder of photographs), serve them with a web server
-# that misbehaves here and there, make a corpus of them with ten more captions an image, in four
-# languages, kill it half-way on purpose, resume, verify, account for every row, report.
+# The demo, the paper's story in miniature: draw scenes (or take a folder of photographs), serve
+# them with a web server that misbehaves here and there, make a corpus of them with ten more
+# captions an image, in four languages, scored by a CLIP; kill it half-way on purpose, resume,
+# verify, account for every row; then fine-tune that CLIP on it, with and without the generated
+# captions, and find held-out scenes by their captions before and after. (Photographs have no
+# held-out captions: with them it ends with the corpus.)
 #
 #   demo/run.sh [--photos DIR] [--scenes N]         (BUILD: the build folder, build/)
 set -euo pipefail
@@ -78,7 +81,7 @@ if [ -n "$photos" ]; then
 else
     say "1. Drawing $scenes scenes with captions, and a server that misbehaves now and then"
     serve "$world"
-    "$build/demo/capivara-demo-scenes" --scenes "$scenes" --heldout $((scenes / 10)) \
+    "$build/demo/capivara-demo-scenes" --scenes "$scenes" --heldout 600 --parallel captions \
         --seed 1 --part 250 --misbehave --grid "$world/grid.png" \
         --url-base "http://127.0.0.1:$port/" "$world"
 fi
@@ -148,18 +151,59 @@ zstd -dcq "$first" 2>/dev/null | tar xO --wildcards '*.json' 2>/dev/null | tr '\
         echo
     done || true
 
-say "7. A page about it"
-"$capivara" report "$corpus" -o "$home/report.html"
+if [ -z "$photos" ]; then
+    # --- training and what comes of it -------------------------------------------------------
+    say "7. capivara train demo/train.yaml: LiT and LoRA on the packed captions"
+    "$capivara" train "$root/demo/train.yaml" --out "$home/train"
+    say "   The same without the generated captions"
+    "$capivara" train "$root/demo/train.yaml" --out "$home/train-originals" \
+        --captions none --quiet
+    echo "adapters in PEFT's format: build/demo-run/train/adapter, train-originals/adapter"
+
+    say "8. capivara eval: 600 held-out scenes, in pairs of shape and colour never trained on"
+    awk 'BEGIN { FS = OFS = "\t" }
+         NR == FNR { n = split($1, p, "/"); if (FNR > 1) file[$7] = p[n]; next }
+         FNR == 1 { print "file", "en", "pt", "xh", "hi"; next }
+         $1 in file { print file[$1], $5, $6, $7, $8 }' \
+        "$world/heldout.tsv" "$world/parallel.tsv" >"$world/test.tsv"
+    evaluate() { # NAME OPTIONS...
+        "$capivara" eval --model "$root/demo/models/clip" --images "$world/images" \
+            --list "$world/test.tsv" --lang en,pt,xh,hi --quiet \
+            --json "$home/$1.json" "${@:2}" >"$home/$1.txt"
+        # the mean recall of each language, in percent
+        sed 's/.*"languages"://' "$home/$1.json" | grep -o '},"mean":[0-9.]*}' |
+            sed 's/.*"mean":\([0-9.]*\).*/\1/' | awk '{ printf "%10.1f", 100 * $1 } END { print "" }'
+    }
+    {
+        printf 'mean recall, percent%18s%10s%10s%10s\n' English Portuguese Xhosa Hindi
+        printf '%-28s%s\n' 'before' "$(evaluate before)"
+        printf '%-28s%s\n' 'after' "$(evaluate after --adapter "$home/train/adapter")"
+        printf '%-28s%s\n' 'without generated captions' \
+            "$(evaluate after-originals --adapter "$home/train-originals/adapter")"
+    } | tee "$home/recall.txt"
+    say "   capivara eval --query: the three scenes nearest to a Portuguese sentence"
+    "$capivara" eval --model "$root/demo/models/clip" --adapter "$home/train/adapter" \
+        --images "$world/images" --list "$world/test.tsv" --lang pt --quiet --top 3 \
+        --query "um círculo vermelho"
+fi
+
+say "9. A page about it"
+trainings=()
+[ -n "$photos" ] || trainings=(--training "$home/train" --training "$home/train-originals")
+"$capivara" report "$corpus" "${trainings[@]}" -o "$home/report.html"
 echo "build/demo-run/report.html: open it in a browser"
 
-say "8. Where to look"
+say "10. Where to look"
 cat <<EOF
   build/demo-run/corpus/fetch/              image parts; plain tools read them:
                                           zstd -dc build/demo-run/corpus/fetch/00000.tar.zst | tar t
   build/demo-run/corpus/fetch/00000.json    the record: what came of each row
   build/demo-run/corpus/caption/            generated-captions-en, ten an image
   build/demo-run/corpus/translate-pt/       captions-pt, and flags-pt: what looks wrong about each
+  build/demo-run/corpus/score/              an embedding of each image; score-L: similarities
   build/demo-run/corpus/shards/train/       the packed training set
+  build/demo-run/train/                     adapter, checkpoints, metrics.jsonl
+  build/demo-run/{before,after}.txt         recall of the held-out scenes, in full
   build/demo-run/corpus/index.sqlite        the index; delete it, and 'capivara index rebuild' it
   build/demo-run/world/                     the scenes, their captions and descriptions$(
     [ -n "$photos" ] || printf '\n  build/demo-run/world/grid.png             the first scenes on one sheet')
