@@ -72,6 +72,8 @@ for at in 1 4 5 12 23; do
     train 75 --out stop --stop-after "$at" --threads 1
     [ -e "stop/checkpoints/step-$(printf %08d "$at").safetensors" ] ||
         fail "no checkpoint of step $at"
+    # what a kill between two checkpoints leaves behind
+    printf '{"step":%d}\n{"ste' $((at + 1)) >>stop/metrics.jsonl
 done
 train 0 --out stop --threads 7
 alike "stopped five times" stop whole
