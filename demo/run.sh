@@ -188,7 +188,9 @@ if [ -z "$photos" ]; then
 fi
 
 say "9. A page about it"
-"$capivara" report "$corpus" -o "$home/report.html"
+trainings=()
+[ -n "$photos" ] || trainings=(--training "$home/train" --training "$home/train-originals")
+"$capivara" report "$corpus" "${trainings[@]}" -o "$home/report.html"
 echo "build/demo-run/report.html: open it in a browser"
 
 say "10. Where to look"

@@ -13,6 +13,7 @@ enum { SAMPLES_MAX = 1000 };
 
 struct options {
     const char *output, *parts;
+    struct cpv_texts trainings;
     int64_t samples, seed;
 };
 
@@ -46,6 +47,12 @@ static const struct cpv_opt OPTIONS[] = {
      .help =
          "Only these parts, as 3,7,9-12: for a quick look at a large corpus, of which "
          "otherwise every byte is read."},
+    {.name = "training",
+     .kind = CPV_OPT_LIST,
+     .offset = offsetof(struct options, trainings),
+     .arg = "DIR",
+     .help = "Show this training, too: a folder of capivara-train. May be repeated.",
+     .flags = CPV_OPT_REPEAT},
     {.kind = CPV_OPT_END},
 };
 
@@ -103,8 +110,10 @@ static int write_page(struct cpv_report *r, struct cpv_call *call, struct cpv_er
     uint64_t bytes = 0;
     uint32_t cards = 0;
     cpv_page *page = NULL;
-    int rc = cpv_page_create(&page, o->output, err);
+    int rc = cpv_report_trainings(r, &o->trainings, err);
 
+    if (!rc)
+        rc = cpv_page_create(&page, o->output, err);
     if (!rc)
         rc = cpv_report_columns(r, err);
     if (!rc)
@@ -147,12 +156,14 @@ static int run(struct cpv_call *call, struct cpv_err *err)
 const struct cpv_command cpv_command_report = {
     .name = "report",
     .summary = "write a page of samples, numbers and histograms about a corpus",
-    .usage = "CORPUS[/COLUMN] [--output FILE] [--samples N] [--seed N] [--parts LIST]",
+    .usage = "CORPUS[/COLUMN] [--output FILE] [--samples N] [--seed N] [--parts LIST] "
+             "[--training DIR]...",
     .description =
         "One HTML file that needs nothing else: what each column holds, why rows failed, "
         "sizes of images, lengths of captions by language, flags of translations, some "
         "samples with their thumbnails and all their captions, and the statistics of the "
-        "runs. A corpus that is not finished is reported as far as it goes.\n\n"
+        "runs; with --training the curves of trainings, too. A corpus that is not "
+        "finished is reported as far as it goes.\n\n"
         "The same corpus and options give the same bytes. The page holds neither dates "
         "nor "
         "folders of this machine, but the addresses and captions of the samples shown, "

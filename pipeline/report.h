@@ -7,6 +7,7 @@
  *     write       the page: frame and tables                         report_html.c
  *                 histograms, captions, flags                        report_charts.c
  *                 the samples themselves                             report_cards.c
+ *     trainings   curves.h, their charts                             report_training.c
  *
  * Memory does not grow with the number of samples: about 100 bytes a part, some counters
  * a language. All of it lives in `mem`; `scratch` is rewound after each part or sample.
@@ -18,6 +19,7 @@
 #include <stdint.h>
 
 #include "common/base/arena.h"
+#include "common/base/cli.h"
 #include "common/base/log.h"
 #include "common/corpus/column.h"
 #include "common/corpus/part_list.h"
@@ -92,6 +94,8 @@ struct cpv_report_lang {
     uint64_t judged, flagged, flags[CPV_REPORT_FLAGS]; /* texts */
 };
 
+struct cpv_report_training; /* report_training.c */
+
 struct cpv_report {
     /* asked for */
     struct cpv_place place;
@@ -112,6 +116,9 @@ struct cpv_report {
     const struct cpv_report_column *base;
     bool alone;
 
+    struct cpv_report_training *trainings;
+    size_t n_trainings;
+
     /* census */
     struct cpv_report_lang *langs;
     size_t n_langs;
@@ -124,6 +131,10 @@ struct cpv_report {
 
 CPV_MUST_CHECK int cpv_report_columns(struct cpv_report *r, struct cpv_err *err);
 CPV_MUST_CHECK int cpv_report_census(struct cpv_report *r, struct cpv_err *err);
+/* Of these folders of capivara-train. */
+CPV_MUST_CHECK int cpv_report_trainings(struct cpv_report *r,
+                                        const struct cpv_texts *folders,
+                                        struct cpv_err *err);
 CPV_MUST_CHECK int cpv_report_write(struct cpv_report *r, cpv_page *page,
                                     uint32_t *n_cards, struct cpv_err *err);
 
@@ -149,6 +160,7 @@ void cpv_report_put_images(struct cpv_report *r, cpv_page *page);
 void cpv_report_put_captions(struct cpv_report *r, cpv_page *page);
 void cpv_report_put_flags(struct cpv_report *r, cpv_page *page);
 void cpv_report_put_similarities(struct cpv_report *r, cpv_page *page);
+void cpv_report_put_trainings(struct cpv_report *r, cpv_page *page);
 CPV_MUST_CHECK int cpv_report_put_cards(struct cpv_report *r, cpv_page *page,
                                         uint32_t *n_cards, struct cpv_err *err);
 /* With its heading; `id` is a word of ours, `more` further attributes of it or "". */

@@ -161,6 +161,7 @@ static void put_header(struct cpv_report *r, cpv_page *page)
     put_link(page, cpv_report_has_texts(r), "captions", "Captions");
     put_link(page, cpv_report_has_flags(r), "flags", "Flags");
     put_link(page, cpv_report_has_similarities(r), "similarities", "Similarity");
+    put_link(page, r->n_trainings, "training", "Training");
     put_link(page, true, "samples", "Samples");
     put_link(page, has_stats(r), "statistics", "Run statistics");
     cpv_page_raw(page, "</ul></nav>\n</header>\n<main>\n");
@@ -533,6 +534,7 @@ int cpv_report_write(struct cpv_report *r, cpv_page *page, uint32_t *n_cards,
     cpv_report_put_captions(r, page);
     cpv_report_put_flags(r, page);
     cpv_report_put_similarities(r, page);
+    cpv_report_put_trainings(r, page);
     if (!rc)
         rc = cpv_report_put_cards(r, page, n_cards, err);
     put_statistics(r, page);

@@ -16,7 +16,7 @@ hasnt() { # FILE FIXED-STRING
 elements() { # FILE
     grep -o '<[a-zA-Z!/][^ >]*' "$1" | tr -d '</' | LC_ALL=C sort -u | tr '\n' ' '
 }
-KNOWN=' !doctype a article b body code dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 head header html i img input label legend li line link main meta nav ol output p rect script section span style summary svg table tbody td text th thead title tr ul '
+KNOWN=' !doctype a article b body code dd details div dl dt fieldset figcaption figure footer form h1 h2 h3 head header html i img input label legend li line link main meta nav ol output p polyline rect script section span style summary svg table tbody td text th thead title tr ul '
 is_page() { # FILE
     for e in $(elements "$1"); do
         case $KNOWN in *" $e "*) ;; *) fail "$1 has an element '$e'" ;; esac
@@ -63,6 +63,30 @@ capivara report out -o none.html --samples 0 --quiet
 hasnt none.html '<article class="card">'
 capivara report out -o more.html --samples 1000 --quiet
 [ "$(grep -c '<article class="card">' more.html)" -eq 25 ] || fail 'all of them'
+
+# ---- trainings ----
+mkdir -p run/first
+cat >run/first/metrics.jsonl <<'END'
+{"step":0,"validation":{"mean_recall":0.25,"pt":{"mean_recall":0.2},"xh":{"mean_recall":0.3}}}
+{"step":10,"epoch":0.5,"loss":3.5,"text_accuracy":0.1,"image_accuracy":0.2,"lr":0.001,"logit_scale":14.5,"pairs":640,"tokens":9000,"broken":3}
+{"step":20,"epoch":1,"loss":1.25,"text_accuracy":0.4,"image_accuracy":0.5,"lr":0.0005,"logit_scale":15,"pairs":1280,"tokens":18500,"broken":3}
+{"step":20,"validation":{"mean_recall":0.5,"pt":{"mean_recall":0.45},"xh":{"mean_recall":0.55}}}
+{"step":30,"epo
+END
+echo '{"step":20,"seconds":4,"samples_per_s":320,"tokens_per_s":4625,"memory_bytes":104857600}' >run/first/timings.jsonl
+capivara report out --training run/first/ -o trained.html --quiet
+is_page trained.html
+has trained.html '<h3>first</h3>'
+has trained.html '>Training</a>'
+has trained.html '<dt>Loss</dt><dd><b>3.5 to 1.25</b>'
+has trained.html '<dt>Best mean recall</dt><dd><b>0.5, step 20</b>'
+has trained.html '<dt>Broken samples</dt><dd><b>3</b>'
+has trained.html '<dt>Samples a second</dt><dd><b>320</b>'
+has trained.html 'Portuguese: first 0.2, last 0.45, highest 0.45 at step 20'
+has trained.html '<polyline class="k0" points="176.0,14.0 304.0,112.0 "/>'
+has trained.html 'Lines that could not be read: 1.'
+hasnt report.html '<polyline'
+expect 65 "*run*metrics.jsonl*" capivara report out --training run -o none.html
 
 # ---- as far as it goes ----
 capivara report out --parts 1-2 -o parts.html --quiet
