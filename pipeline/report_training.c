@@ -239,7 +239,8 @@ static void put_numbers(cpv_page *page, const struct cpv_curves *c)
                 cpv_words_bytes((uint64_t)c->of[CPV_CURVE_MEMORY].most.value).text);
     cpv_page_raw(page, "</dl>\n");
     if (c->unreadable)
-        cpv_page_printf(page, "<p class=\"muted\">Lines that could not be read: %s.</p>\n",
+        cpv_page_printf(page,
+                        "<p class=\"muted\">Lines that could not be read: %s.</p>\n",
                         cpv_words_count(c->unreadable).text);
 }
 
