@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of bench/miniature/run.sh: held-out scenes, fine-tunings by capivara-train or in PyTorch,
-and the table with its bootstrap. Ranks are in the form of capivara-eval --ranks: lines of
+"""The steps of bench/miniature/run.sh: held-out scenes, fine-tunings by capivara-train or in
+PyTorch, and the table with its bootstrap. Ranks are in the form of capivara-eval --ranks: lines of
 language, direction (t2i, i2t), query (KEY#INDEX of a text, KEY of an image) and rank from 1."""
 import argparse
 import collections
