@@ -14,7 +14,7 @@
 # scenes. --peer: fine-tune and evaluate in PyTorch instead of capivara-train and
 # capivara-eval; --both: the one and the other. FOLDER: where all of it lies and is found again
 # (default build/miniature). BUILD: a meson build folder, default build/. SCENES: 1500 in the
-# corpus. HELDOUT: 600. PRETRAINED, SEEDS: "0 1 2". VALID=1: on the scenes that settings were chosen on.
+# corpus. HELDOUT: 600, of the seed WORLD: 1. PRETRAINED, SEEDS: "0 1 2". VALID=1: on the scenes that settings were chosen on.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -87,7 +87,7 @@ for seed in $pretrained; do
 done
 
 # --- held-out scenes ----------------------------------------------------------------------
-world=1 # the demo's
+world=${WORLD:-1} # 1: the demo's
 [ -z "${VALID:-}" ] || world=1001
 [ -e "$home/heldout-$world/list.tsv" ] ||
     "$python" "$here/run.py" heldout "$scenes" "${HELDOUT:-600}" $world "$home/heldout-$world"
