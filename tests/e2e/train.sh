@@ -79,18 +79,21 @@ train 0 --out stop --threads 7
 alike "stopped five times" stop whole
 
 say "killed again and again"
+LONG=(--steps 1500 --set checkpoint.every=20 --set validation.every=500)
+train 0 --out long "${LONG[@]}"
 kills=0
-for i in $(seq 60); do
-    capivara-train train.yaml --quiet --out killed --threads $((i % 3 + 1)) &
+for i in $(seq 12); do
+    capivara-train train.yaml --quiet --out killed --threads $((i % 3 + 1)) "${LONG[@]}" &
     trainer=$!
-    sleep "0.0$((i * 7 % 10))"
+    sleep "0.$((10 + i * 7 % 20))"
     ! kill -9 $trainer 2>/dev/null || kills=$((kills + 1))
     wait $trainer 2>/dev/null || true
-    [ ! -e "killed/$END" ] || break
 done
 [ $kills -ge 1 ] || fail "nothing was killed"
-train 0 --out killed
-alike "killed $kills times" killed whole
+train 0 --out killed "${LONG[@]}"
+LAST=$END END=checkpoints/step-00001500.safetensors
+alike "killed $kills times" killed long
+END=$LAST
 
 say "pixels"
 train 0 --out pixels --image pixels --threads 2
