@@ -84,6 +84,7 @@ has trained.html '<dt>Broken samples</dt><dd><b>3</b>'
 has trained.html '<dt>Samples a second</dt><dd><b>320</b>'
 has trained.html 'Portuguese: first 0.2, last 0.45, highest 0.45 at step 20'
 has trained.html '<polyline class="k0" points="176.0,14.0 304.0,112.0 "/>'
+has trained.html 'Memory: first 100 MiB, last 100 MiB, highest 100 MiB at step 20'
 has trained.html 'Lines that could not be read: 1.'
 hasnt report.html '<polyline'
 expect 65 "*run*metrics.jsonl*" capivara report out --training run -o none.html
