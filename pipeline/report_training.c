@@ -50,8 +50,8 @@ int cpv_report_trainings(struct cpv_report *r, const struct cpv_texts *folders,
 
 /* ---- one chart ---- */
 
-/* Of the drawing, as histograms have it. */
-enum { WIDTH = 320, HEIGHT = 136, LEFT = 48, RIGHT = 304, TOP = 14, FLOOR = 112 };
+/* Of the drawing, as histograms have it, with room for "4.03e-06" at its left. */
+enum { WIDTH = 320, HEIGHT = 136, LEFT = 56, RIGHT = 304, TOP = 14, FLOOR = 112 };
 
 struct line {
     const char *name;
@@ -100,7 +100,12 @@ static void put_line(cpv_page *page, const struct axes *a, const struct line *l)
     cpv_page_raw(page, "\"/>");
 }
 
-static void put_axes(cpv_page *page, const struct axes *a, const char *unit)
+static struct cpv_words words_of(double v, bool bytes)
+{
+    return bytes ? cpv_words_bytes(v > 0 ? (uint64_t)v : 0) : cpv_words_real(v);
+}
+
+static void put_axes(cpv_page *page, const struct axes *a, bool bytes)
 {
     for (int i = 0; i < 2; i++) {
         double y = i ? TOP : FLOOR;
@@ -108,9 +113,9 @@ static void put_axes(cpv_page *page, const struct axes *a, const char *unit)
         cpv_page_printf(page,
                         "<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"%.0f\" "
                         "y2=\"%.0f\"/><text x=\"%d\" y=\"%.1f\" "
-                        "text-anchor=\"end\">%s%s</text>",
+                        "text-anchor=\"end\">%s</text>",
                         i ? "grid" : "floor", LEFT, RIGHT, y, y, LEFT - 5, y + 3.5,
-                        cpv_words_real(i ? a->high : a->low).text, unit);
+                        words_of(i ? a->high : a->low, bytes).text);
     }
     cpv_page_printf(page,
                     "<text x=\"%d\" y=\"%d\">0</text><text x=\"%d\" y=\"%d\" "
@@ -121,7 +126,7 @@ static void put_axes(cpv_page *page, const struct axes *a, const char *unit)
 
 /* What the lines say, in words: for all, and for those who do not see them. */
 static void put_keys(cpv_page *page, const struct line *lines, size_t n, bool high,
-                     const char *unit)
+                     bool bytes)
 {
     cpv_page_raw(page, "<ul class=\"keys\">");
     for (size_t i = 0; i < n; i++) {
@@ -130,17 +135,17 @@ static void put_keys(cpv_page *page, const struct line *lines, size_t n, bool hi
 
         cpv_page_printf(page, "<li class=\"k%u\">", lines[i].colour);
         cpv_page_str(page, lines[i].name);
-        cpv_page_printf(page, ": first %s%s, last %s%s, %s %s%s at step %s</li>",
-                        cpv_words_real(c->first.value).text, unit,
-                        cpv_words_real(c->last.value).text, unit,
-                        high ? "highest" : "lowest", cpv_words_real(best.value).text,
-                        unit, cpv_words_count((uint64_t)best.step).text);
+        cpv_page_printf(page, ": first %s, last %s, %s %s at step %s</li>",
+                        words_of(c->first.value, bytes).text,
+                        words_of(c->last.value, bytes).text, high ? "highest" : "lowest",
+                        words_of(best.value, bytes).text,
+                        cpv_words_count((uint64_t)best.step).text);
     }
     cpv_page_raw(page, "</ul>");
 }
 
 static void put_chart(cpv_page *page, const char *title, const struct line *all,
-                      size_t n_all, bool high, const char *unit)
+                      size_t n_all, bool high, bool bytes)
 {
     struct line lines[CPV_CURVES_LANGS];
     struct axes a;
@@ -156,11 +161,11 @@ static void put_chart(cpv_page *page, const char *title, const struct line *all,
                     "<figure class=\"chart\"><figcaption><b>%s</b></figcaption><svg "
                     "viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s over steps\">",
                     title, WIDTH, HEIGHT, title);
-    put_axes(page, &a, unit);
+    put_axes(page, &a, bytes);
     for (size_t i = 0; i < n; i++)
         put_line(page, &a, &lines[i]);
     cpv_page_raw(page, "</svg>");
-    put_keys(page, lines, n, high, unit);
+    put_keys(page, lines, n, high, bytes);
     cpv_page_raw(page, "</figure>\n");
 }
 
@@ -176,7 +181,7 @@ static void put_recall(struct cpv_report *r, cpv_page *page, const struct cpv_cu
         lines[i] =
             (struct line){name ? name : c->lang[i].code, &c->lang[i].recall, i % 8};
     }
-    put_chart(page, "Mean recall of the validation", lines, c->n_langs, true, "");
+    put_chart(page, "Mean recall of the validation", lines, c->n_langs, true, false);
 }
 
 static void put_curves(struct cpv_report *r, cpv_page *page, const struct cpv_curves *c)
@@ -189,15 +194,17 @@ static void put_curves(struct cpv_report *r, cpv_page *page, const struct cpv_cu
     const struct line scale = {"Logit scale", &c->of[CPV_CURVE_LOGIT_SCALE], 0};
     const struct line speed[] = {{"Samples a second", &c->of[CPV_CURVE_SAMPLES], 0},
                                  {"Tokens a second", &c->of[CPV_CURVE_TOKENS], 1}};
+    const struct line memory = {"Memory", &c->of[CPV_CURVE_MEMORY], 0};
 
     cpv_page_raw(page, "<div class=\"charts\">\n");
-    put_chart(page, "Loss", &loss, 1, false, "");
-    put_chart(page, "Accuracy within the batch", hits, CPV_COUNT(hits), true, "");
+    put_chart(page, "Loss", &loss, 1, false, false);
+    put_chart(page, "Accuracy within the batch", hits, CPV_COUNT(hits), true, false);
     put_recall(r, page, c);
-    put_chart(page, "Learning rate", &rate, 1, true, "");
-    put_chart(page, "Logit scale", &scale, 1, true, "");
-    put_chart(page, "Samples a second", &speed[0], 1, true, "");
-    put_chart(page, "Real tokens a second", &speed[1], 1, true, "");
+    put_chart(page, "Learning rate", &rate, 1, true, false);
+    put_chart(page, "Logit scale", &scale, 1, true, false);
+    put_chart(page, "Samples a second", &speed[0], 1, true, false);
+    put_chart(page, "Real tokens a second", &speed[1], 1, true, false);
+    put_chart(page, "Memory", &memory, 1, true, true);
     cpv_page_raw(page, "</div>\n");
 }
 
