@@ -48,6 +48,17 @@ int cpv_report_trainings(struct cpv_report *r, const struct cpv_texts *folders,
     return rc;
 }
 
+/* A number of somebody's file: what is no count is 0. */
+static uint64_t whole(double n)
+{
+    return n > 0 && n < 9e15 ? (uint64_t)n : 0;
+}
+
+static struct cpv_words count(double n)
+{
+    return cpv_words_count(whole(n));
+}
+
 /* ---- one chart ---- */
 
 /* Of the drawing, as histograms have it, with room for "4.03e-06" at its left. */
@@ -102,7 +113,7 @@ static void put_line(cpv_page *page, const struct axes *a, const struct line *l)
 
 static struct cpv_words words_of(double v, bool bytes)
 {
-    return bytes ? cpv_words_bytes(v > 0 ? (uint64_t)v : 0) : cpv_words_real(v);
+    return bytes ? cpv_words_bytes(whole(v)) : cpv_words_real(v);
 }
 
 static void put_axes(cpv_page *page, const struct axes *a, bool bytes)
@@ -120,8 +131,7 @@ static void put_axes(cpv_page *page, const struct axes *a, bool bytes)
     cpv_page_printf(page,
                     "<text x=\"%d\" y=\"%d\">0</text><text x=\"%d\" y=\"%d\" "
                     "text-anchor=\"end\">step %s</text>",
-                    LEFT, FLOOR + 16, RIGHT, FLOOR + 16,
-                    cpv_words_count((uint64_t)a->steps).text);
+                    LEFT, FLOOR + 16, RIGHT, FLOOR + 16, count(a->steps).text);
 }
 
 /* What the lines say, in words: for all, and for those who do not see them. */
@@ -138,8 +148,7 @@ static void put_keys(cpv_page *page, const struct line *lines, size_t n, bool hi
         cpv_page_printf(page, ": first %s, last %s, %s %s at step %s</li>",
                         words_of(c->first.value, bytes).text,
                         words_of(c->last.value, bytes).text, high ? "highest" : "lowest",
-                        words_of(best.value, bytes).text,
-                        cpv_words_count((uint64_t)best.step).text);
+                        words_of(best.value, bytes).text, count(best.step).text);
     }
     cpv_page_raw(page, "</ul>");
 }
@@ -219,12 +228,12 @@ static void put_numbers(cpv_page *page, const struct cpv_curves *c)
     char text[160];
 
     cpv_page_raw(page, "<dl class=\"tiles\">\n");
-    put_row(page, "Steps", cpv_words_count((uint64_t)c->steps).text);
+    put_row(page, "Steps", count(c->steps).text);
     put_row(page, "Epochs", cpv_words_real(c->epochs).text);
-    put_row(page, "Pairs", cpv_words_count((uint64_t)c->pairs).text);
-    put_row(page, "Tokens", cpv_words_count((uint64_t)c->tokens).text);
+    put_row(page, "Pairs", count(c->pairs).text);
+    put_row(page, "Tokens", count(c->tokens).text);
     if (c->broken > 0)
-        put_row(page, "Broken samples", cpv_words_count((uint64_t)c->broken).text);
+        put_row(page, "Broken samples", count(c->broken).text);
     if (loss->points) {
         (void)snprintf(text, sizeof text, "%s to %s",
                        cpv_words_real(loss->first.value).text,
@@ -234,7 +243,7 @@ static void put_numbers(cpv_page *page, const struct cpv_curves *c)
     if (c->recall.points) {
         (void)snprintf(text, sizeof text, "%s, step %s",
                        cpv_words_real(c->recall.most.value).text,
-                       cpv_words_count((uint64_t)c->recall.most.step).text);
+                       count(c->recall.most.step).text);
         put_row(page, "Best mean recall", text);
     }
     if (c->timed && c->seconds > 0) {
@@ -243,7 +252,7 @@ static void put_numbers(cpv_page *page, const struct cpv_curves *c)
     }
     if (c->of[CPV_CURVE_MEMORY].points)
         put_row(page, "Most memory",
-                cpv_words_bytes((uint64_t)c->of[CPV_CURVE_MEMORY].most.value).text);
+                cpv_words_bytes(whole(c->of[CPV_CURVE_MEMORY].most.value)).text);
     cpv_page_raw(page, "</dl>\n");
     if (c->unreadable)
         cpv_page_printf(page,
