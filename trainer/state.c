@@ -124,7 +124,6 @@ static int each_checkpoint(const char *folder, number_fn *fn, void *arg,
 
 struct image_of {
     struct cpv_safetensors_tensor *tensor;
-    float **value;
     size_t n;
 };
 
@@ -177,17 +176,16 @@ static int write_file(const struct state *state, step *s, const char *path,
     return rc ? rc : cpv_safetensors_write(path, c.tensor, c.n, pair, n, err);
 }
 
-struct prune {
-    const char *folder;
-    uint64_t newest, best, keep;
-    bool has_best;
-    uint64_t *number; /* of all, to find the last ones */
+/* The checkpoints that are there. */
+struct numbers {
+    uint64_t newest;
+    uint64_t *number;
     size_t n, room;
 };
 
 static int note_number(void *arg, uint64_t number, struct cpv_err *err)
 {
-    struct prune *p = arg;
+    struct numbers *p = arg;
 
     if (p->n == p->room) {
         uint64_t *more = cpv_realloc(p->number, (p->room + 64) * 2 * sizeof *more);
@@ -212,7 +210,7 @@ static int by_number(const void *a, const void *b)
 static int prune_old(const struct state *state, const char *folder, uint64_t keep,
                      struct cpv_err *err)
 {
-    struct prune p = {.folder = folder};
+    struct numbers p = {0};
     char path[4096];
     int rc = each_checkpoint(folder, note_number, &p, err);
 
@@ -362,7 +360,7 @@ int state_load_step(struct state *out, step *s, const char *folder, uint64_t num
 
 static int newest(void *arg, uint64_t number, struct cpv_err *err)
 {
-    struct prune *p = arg;
+    struct numbers *p = arg;
 
     (void)err;
     p->newest = number > p->newest || !p->n ? number : p->newest;
@@ -373,7 +371,7 @@ static int newest(void *arg, uint64_t number, struct cpv_err *err)
 int state_load(struct state *out, step *s, const char *folder,
                const uint8_t data_digest[32], bool *found, struct cpv_err *err)
 {
-    struct prune p = {.folder = folder};
+    struct numbers p = {0};
     int rc = each_checkpoint(folder, newest, &p, err);
 
     memset(out, 0, sizeof *out);

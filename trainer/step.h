@@ -51,8 +51,7 @@ cpv_compute *step_compute(const step *s);
 /* The most tokens of a batch. */
 int64_t step_tokens(const step *s);
 
-/* CPV_E_NUMBER-like trouble is CPV_E_INPUT: a loss that is no number ends the training.
- */
+/* A loss that is no number ends the training: CPV_E_INPUT. */
 CPV_MUST_CHECK int step_run(step *s, uint64_t number, struct step_figures *out,
                             struct cpv_err *err);
 
