@@ -99,6 +99,16 @@ static int of_pattern(const char *set, cpv_arena *mem, struct cpv_packed *out,
     return CPV_OK;
 }
 
+int cpv_packed_folder(const char *folder, cpv_arena *mem, struct cpv_packed *out,
+                      struct cpv_err *err)
+{
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    rc = of_column(folder, mem, out, err);
+    return rc || out->count ? rc : of_folder(folder, mem, out, err);
+}
+
 int cpv_packed_find(const char *set, cpv_arena *mem, struct cpv_packed *out,
                     struct cpv_err *err)
 {
@@ -108,11 +118,8 @@ int cpv_packed_find(const char *set, cpv_arena *mem, struct cpv_packed *out,
     memset(out, 0, sizeof *out);
     if (cpv_sys.stat(set, &st) < 0 || !S_ISDIR(st.st_mode))
         rc = of_pattern(set, mem, out, err);
-    else {
-        rc = of_column(set, mem, out, err);
-        if (!rc && out->count == 0)
-            rc = of_folder(set, mem, out, err);
-    }
+    else
+        rc = cpv_packed_folder(set, mem, out, err);
     if (!rc && out->count == 0)
         rc = cpv_fail(err, CPV_E_INPUT, "'%s': expected tars, or a packed set, in there",
                       set);

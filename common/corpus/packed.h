@@ -19,4 +19,8 @@ struct cpv_packed {
 CPV_MUST_CHECK int cpv_packed_find(const char *set, cpv_arena *mem,
                                    struct cpv_packed *out, struct cpv_err *err);
 
+/* The same of a folder, in which there may be none: count 0. */
+CPV_MUST_CHECK int cpv_packed_folder(const char *folder, cpv_arena *mem,
+                                     struct cpv_packed *out, struct cpv_err *err);
+
 #endif
